@@ -1,0 +1,104 @@
+/** Flags of a hit, in {@link HitColumns.flags}. */
+export const hitFlags = {
+  /** The CPU was in kernel mode: a system call or an interrupt made the access. */
+  kernel: 1,
+  /**
+   * This hit is a further iteration of the kernel copy that made the previous hit of this column set: same thread,
+   * same watch, and the registers of the string instruction went on from where they stood. Set only when certain.
+   */
+  continuesCopy: 2,
+} as const;
+
+/**
+ * Hits as columns over one buffer (so that a batch moves between threads as one transfer). Row `i` of every column is
+ * one hit. Layout for a capacity of n rows: six u32 columns, two u16 columns, one u8 column, in the order below.
+ */
+export class HitColumns {
+  readonly buffer: ArrayBuffer;
+  /** Rows that fit. */
+  readonly capacity: number;
+  /** Rows that are filled. */
+  length: number = 0;
+  /** Low and high words of the time in nanoseconds (CLOCK_MONOTONIC). */
+  readonly timeLow: Uint32Array;
+  readonly timeHigh: Uint32Array;
+  readonly pid: Uint32Array;
+  readonly tid: Uint32Array;
+  /** Index into the site table: the interned (address space, code address) of the hit. */
+  readonly site: Uint32Array;
+  /** 0: no stack was recorded; otherwise 1 + the index into the stack table. */
+  readonly stack: Uint32Array;
+  readonly cpu: Uint16Array;
+  /** Which watch: its number in the session, from 0. */
+  readonly watch: Uint16Array;
+  /** {@link hitFlags}. */
+  readonly flags: Uint8Array;
+
+  /** Over `buffer`, which holds {@link HitColumns.bytesFor}(n) bytes; without one, room for `capacity` rows is allocated. */
+  constructor(storage: { readonly capacity: number } | { readonly buffer: ArrayBuffer; readonly length: number }) {
+    const buffer = 'buffer' in storage ? storage.buffer : new ArrayBuffer(HitColumns.bytesFor(storage.capacity));
+    const capacity = 'buffer' in storage ? Math.floor(buffer.byteLength / bytesPerRow) : storage.capacity;
+    this.buffer = buffer;
+    this.capacity = capacity;
+    this.length = 'length' in storage ? storage.length : 0;
+    const u32 = (index: number): Uint32Array => new Uint32Array(buffer, index * 4 * capacity, capacity);
+    this.timeLow = u32(0);
+    this.timeHigh = u32(1);
+    this.pid = u32(2);
+    this.tid = u32(3);
+    this.site = u32(4);
+    this.stack = u32(5);
+    this.cpu = new Uint16Array(buffer, 24 * capacity, capacity);
+    this.watch = new Uint16Array(buffer, 26 * capacity, capacity);
+    this.flags = new Uint8Array(buffer, 28 * capacity, capacity);
+  }
+
+  /** Bytes of the buffer for `capacity` rows. */
+  static bytesFor(capacity: number): number {
+    return capacity * bytesPerRow;
+  }
+}
+
+/** 6 x u32 + 2 x u16 + u8, rounded up so that a buffer's size gives its capacity back. */
+const bytesPerRow = 32;
+
+/** Words of one entry of a site table: low and high word of the address, process (0: kernel code). */
+export const siteWords = 3;
+
+/** What a ring says besides hits, in the order of time. 64-bit times are nanoseconds of CLOCK_MONOTONIC. */
+export type RingNotice =
+  /** A thread has a new name; `exec`: because it executed another program. */
+  | { readonly type: 'comm'; readonly timeNs: bigint; readonly pid: number; readonly tid: number; readonly comm: string; readonly exec: boolean }
+  /** A thread (`pid` equals `parentPid`) or a process was created. */
+  | { readonly type: 'fork'; readonly timeNs: bigint; readonly pid: number; readonly tid: number; readonly parentPid: number; readonly parentTid: number }
+  | { readonly type: 'exit'; readonly timeNs: bigint; readonly pid: number; readonly tid: number }
+  /** Executable memory was mapped. */
+  | {
+      readonly type: 'mmap';
+      readonly timeNs: bigint;
+      readonly pid: number;
+      readonly tid: number;
+      readonly start: bigint;
+      readonly lengthBytes: bigint;
+      readonly offset: bigint;
+      readonly device: string;
+      readonly inode: bigint;
+      readonly path: string;
+    }
+  /** The ring was full for a while. How much is lost in all is read from the events, not summed from these. */
+  | { readonly type: 'lost'; readonly timeNs: bigint; readonly lost: bigint };
+
+/**
+ * A batch of hits in the order of time, with the table entries that its rows are the first to use.
+ * Entry `k` of `newSites` has the number `firstSite + k`; the same holds for stacks.
+ */
+export interface HitBatch {
+  readonly columns: HitColumns;
+  readonly firstSite: number;
+  /** {@link siteWords} words an entry. */
+  readonly newSites: Uint32Array;
+  readonly firstStack: number;
+  /** An entry is its number of frames and then a site number a frame, innermost first. */
+  readonly newStacks: Uint32Array;
+  readonly notices: readonly RingNotice[];
+}

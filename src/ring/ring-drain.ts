@@ -1,0 +1,298 @@
+import { decodeCString } from '../base/text.ts';
+import { joinPair } from '../base/pair.ts';
+import {
+  PERF_CONTEXT_KERNEL_LOW,
+  PERF_CONTEXT_MAX_LOW,
+  PERF_RECORD_COMM,
+  PERF_RECORD_EXIT,
+  PERF_RECORD_FORK,
+  PERF_RECORD_LOST,
+  PERF_RECORD_MISC_COMM_EXEC,
+  PERF_RECORD_MISC_CPUMODE_MASK,
+  PERF_RECORD_MISC_KERNEL,
+  PERF_RECORD_MMAP2,
+  PERF_RECORD_SAMPLE,
+} from '../uapi/perf-event-ring.ts';
+import { type HitBatch, HitColumns, hitFlags, type RingNotice } from './hit-columns.ts';
+import { SiteTable, StackTable, WatchIds } from './interning.ts';
+import type { RingView } from './ring-view.ts';
+import { type SampleLayout, sampleIdTimeWordsFromEnd } from './sample-layout.ts';
+
+/** A time later than any record's. */
+const never = Number.MAX_SAFE_INTEGER;
+
+/** What is remembered of the last hit of a ring, to tell whether the next one goes on with the same kernel copy. */
+interface LastCopy {
+  tid: number;
+  watch: number;
+  countLow: number;
+  countHigh: number;
+  destinationLow: number;
+  destinationHigh: number;
+}
+
+interface RingState {
+  readonly view: RingView;
+  /** Head at the start of the pass. */
+  headLow: number;
+  /** Time of the next record as a double of nanoseconds (exact to 2^53, 104 days of uptime); `never` if there is none. */
+  nextTime: number;
+  readonly last: LastCopy;
+}
+
+/**
+ * Several rings into one stream of hits in the order of time.
+ *
+ * A pass looks at each ring's head once, then always goes on with the ring whose next record is the oldest, and stops
+ * at the horizon: what is later than the horizon may still be overtaken by a record of another CPU, and waits for the
+ * next pass. Records are read in place; the tail is stored once a pass.
+ */
+export class RingDrain {
+  readonly #layout: SampleLayout;
+  readonly #rings: RingState[] = [];
+  readonly #sites: SiteTable = new SiteTable();
+  readonly #stacks: StackTable = new StackTable();
+  readonly #watches: WatchIds = new WatchIds();
+  #notices: RingNotice[] = [];
+  /** Samples of events that nobody announced; asserted to be 0 by tests. */
+  strayHits: number = 0;
+
+  constructor(layout: SampleLayout) {
+    this.#layout = layout;
+  }
+
+  addRing(view: RingView): void {
+    this.#rings.push({
+      view,
+      headLow: view.tailLow,
+      nextTime: never,
+      last: { tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
+    });
+  }
+
+  /** Samples that carry the event id (low, high) are hits of watch number `watch`. */
+  addWatchId(low: number, high: number, watch: number): void {
+    this.#watches.add(low, high, watch);
+  }
+
+  /**
+   * One pass: reads records up to `horizonNs` into `columns` until they are full.
+   * @returns whether something is left to read before the horizon (the columns are full).
+   */
+  pass(columns: HitColumns, horizonNs: number): boolean {
+    for (const ring of this.#rings) {
+      ring.headLow = ring.view.headLow();
+      ring.nextTime = peekTime(ring);
+    }
+    let more = false;
+    for (;;) {
+      let oldest: RingState | undefined;
+      let until = horizonNs;
+      for (const ring of this.#rings) {
+        if (oldest === undefined || ring.nextTime < oldest.nextTime) {
+          if (oldest !== undefined && oldest.nextTime < until) until = oldest.nextTime;
+          oldest = ring;
+        } else if (ring.nextTime < until) until = ring.nextTime;
+      }
+      if (oldest === undefined || oldest.nextTime === never || oldest.nextTime > horizonNs) break;
+      this.#drainUntil(oldest, columns, until);
+      if (columns.length === columns.capacity) {
+        more = this.#rings.some((ring) => ring.nextTime <= horizonNs);
+        break;
+      }
+    }
+    for (const ring of this.#rings) ring.view.storeTail();
+    return more;
+  }
+
+  /** The batch that `columns` make with the table entries and notices gathered since the last one. */
+  takeBatch(columns: HitColumns): HitBatch {
+    const firstSite = this.#sites.firstNew;
+    const firstStack = this.#stacks.firstNew;
+    const notices = this.#notices;
+    this.#notices = [];
+    return {
+      columns,
+      firstSite,
+      newSites: this.#sites.takeNew(),
+      firstStack,
+      newStacks: this.#stacks.takeNew(),
+      notices,
+    };
+  }
+
+  /** Whether a batch taken now would carry notices. */
+  get hasNotices(): boolean {
+    return this.#notices.length > 0;
+  }
+
+  /** Reads records of one ring that are not later than `until`, while the columns have room. */
+  #drainUntil(ring: RingState, columns: HitColumns, until: number): void {
+    const { view, last } = ring;
+    const { words, wordMask } = view;
+    const { stacks, copyRegisters } = this.#layout;
+    let row = columns.length;
+    let siteLow = 0;
+    let siteHigh = 0;
+    let sitePid = -1;
+    let site = 0;
+    while (ring.nextTime <= until && row < columns.capacity) {
+      const w = (view.tailLow >>> 2) & wordMask;
+      const typeWord = words[w]!; // masked, like every index below
+      const miscSize = words[(w + 1) & wordMask]!;
+      const sizeBytes = miscSize >>> 16;
+      const misc = miscSize & 0xffff;
+      if (typeWord !== PERF_RECORD_SAMPLE) {
+        this.#notice(ring, w, typeWord, misc, sizeBytes);
+        view.tailLow = (view.tailLow + sizeBytes) >>> 0;
+        ring.nextTime = peekTime(ring);
+        continue;
+      }
+      const watch = this.#watches.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!);
+      if (watch >= 0) {
+        const ipLow = words[(w + 4) & wordMask]!;
+        const ipHigh = words[(w + 5) & wordMask]!;
+        const pid = words[(w + 6) & wordMask]!;
+        const tid = words[(w + 7) & wordMask]!;
+        const kernel = (misc & PERF_RECORD_MISC_CPUMODE_MASK) === PERF_RECORD_MISC_KERNEL;
+        const codePid = kernel ? 0 : pid;
+        if (ipLow !== siteLow || ipHigh !== siteHigh || codePid !== sitePid) {
+          site = this.#sites.intern(ipLow, ipHigh, codePid);
+          siteLow = ipLow;
+          siteHigh = ipHigh;
+          sitePid = codePid;
+        }
+        let next = w + 12;
+        let stack = 0;
+        if (stacks) {
+          const frames = words[next & wordMask]!;
+          stack = 1 + this.#internStack(words, wordMask, next + 2, frames, pid);
+          next += 2 + 2 * frames;
+        }
+        let flags = kernel ? hitFlags.kernel : 0;
+        if (copyRegisters) {
+          // abi is 0 where there are no registers; then nothing follows it.
+          if (kernel && words[next & wordMask] !== 0) {
+            if (continuesCopy(last, tid, watch, words, wordMask, next + 2)) flags |= hitFlags.continuesCopy;
+            last.tid = tid;
+            last.watch = watch;
+            last.countLow = words[(next + 2) & wordMask]!;
+            last.countHigh = words[(next + 3) & wordMask]!;
+            last.destinationLow = words[(next + 4) & wordMask]!;
+            last.destinationHigh = words[(next + 5) & wordMask]!;
+          } else last.tid = -1;
+        }
+        columns.timeLow[row] = words[(w + 8) & wordMask]!;
+        columns.timeHigh[row] = words[(w + 9) & wordMask]!;
+        columns.pid[row] = pid;
+        columns.tid[row] = tid;
+        columns.site[row] = site;
+        columns.stack[row] = stack;
+        columns.cpu[row] = words[(w + 10) & wordMask]!;
+        columns.watch[row] = watch;
+        columns.flags[row] = flags;
+        row++;
+      } else this.strayHits++;
+      view.tailLow = (view.tailLow + sizeBytes) >>> 0;
+      ring.nextTime = peekTime(ring);
+    }
+    columns.length = row;
+  }
+
+  #internStack(words: Uint32Array, mask: number, start: number, frames: number, pid: number): number {
+    return this.#stacks.intern(words, mask, start, frames * 2, pid, (sites) => {
+      let kernel = false;
+      for (let i = 0; i < frames; i++) {
+        const low = words[(start + 2 * i) & mask]!; // masked
+        const high = words[(start + 2 * i + 1) & mask]!; // masked
+        if (high === 0xffffffff && low >= PERF_CONTEXT_MAX_LOW) kernel = low === PERF_CONTEXT_KERNEL_LOW;
+        else sites.push(this.#sites.intern(low, high, kernel ? 0 : pid));
+      }
+    });
+  }
+
+  #notice(ring: RingState, w: number, type: number, misc: number, sizeBytes: number): void {
+    const { words, wordMask } = ring.view;
+    const word = (index: number): number => words[(w + index) & wordMask]!; // masked
+    const timeNs = joinPair(word(sizeBytes / 4 - sampleIdTimeWordsFromEnd), word(sizeBytes / 4 - sampleIdTimeWordsFromEnd + 1));
+    const text = (from: number): string => {
+      const count = sizeBytes / 4 - 8 - from;
+      const copy = new Uint32Array(Math.max(0, count));
+      for (let i = 0; i < count; i++) copy[i] = word(from + i);
+      return decodeCString(new Uint8Array(copy.buffer));
+    };
+    switch (type) {
+      case PERF_RECORD_COMM:
+        this.#notices.push({
+          type: 'comm',
+          timeNs,
+          pid: word(2),
+          tid: word(3),
+          comm: text(4),
+          exec: (misc & PERF_RECORD_MISC_COMM_EXEC) !== 0,
+        });
+        break;
+      case PERF_RECORD_FORK:
+        this.#notices.push({ type: 'fork', timeNs, pid: word(2), parentPid: word(3), tid: word(4), parentTid: word(5) });
+        break;
+      case PERF_RECORD_EXIT:
+        this.#notices.push({ type: 'exit', timeNs, pid: word(2), tid: word(4) });
+        break;
+      case PERF_RECORD_LOST:
+        this.#notices.push({ type: 'lost', timeNs, lost: joinPair(word(4), word(5)) });
+        break;
+      case PERF_RECORD_MMAP2:
+        // pid tid | addr | len | pgoff | maj min | ino | ino_generation | prot flags | filename
+        this.#notices.push({
+          type: 'mmap',
+          timeNs,
+          pid: word(2),
+          tid: word(3),
+          start: joinPair(word(4), word(5)),
+          lengthBytes: joinPair(word(6), word(7)),
+          offset: joinPair(word(8), word(9)),
+          device: `${word(10).toString(16).padStart(2, '0')}:${word(11).toString(16).padStart(2, '0')}`,
+          inode: joinPair(word(12), word(13)),
+          path: text(18),
+        });
+        break;
+      default:
+        // READ, THROTTLE, UNTHROTTLE: not asked for, or nothing to say (a period of 1 is never throttled).
+        break;
+    }
+  }
+}
+
+/** Time of the record at the ring's tail in nanoseconds, `never` if the tail has reached the head of this pass. */
+function peekTime(ring: RingState): number {
+  const { view } = ring;
+  if (view.tailLow === ring.headLow) return never;
+  const { words, wordMask } = view;
+  const w = (view.tailLow >>> 2) & wordMask;
+  const at =
+    words[w] === PERF_RECORD_SAMPLE ? w + 8 : w + (words[(w + 1) & wordMask]! >>> 18) - sampleIdTimeWordsFromEnd; // masked; size/4
+  return words[(at + 1) & wordMask]! * 0x1_0000_0000 + words[at & wordMask]!; // masked
+}
+
+/**
+ * Whether the registers of a kernel hit (rcx, rdi at `at`) are those of the string instruction of the last hit, some
+ * iterations further: the destination went up by 1, 2, 4 or 8 bytes for each count that went down.
+ */
+function continuesCopy(
+  last: LastCopy,
+  tid: number,
+  watch: number,
+  words: Uint32Array,
+  mask: number,
+  at: number,
+): boolean {
+  if (last.tid !== tid || last.watch !== watch) return false;
+  if (words[(at + 1) & mask] !== last.countHigh || words[(at + 3) & mask] !== last.destinationHigh) return false;
+  const counted = last.countLow - words[at & mask]!; // masked
+  const moved = words[(at + 2) & mask]! - last.destinationLow; // masked
+  if (counted <= 0 || moved <= 0) return false;
+  return moved === counted || moved === 2 * counted || moved === 4 * counted || moved === 8 * counted;
+}
+
+/** A pass without a horizon: everything that is there. */
+export const noHorizon: number = never - 1;

@@ -1,0 +1,44 @@
+/** `perf_event_header.type`. Source: linux/perf_event.h `enum perf_event_type`. */
+export const PERF_RECORD_MMAP = 1;
+export const PERF_RECORD_LOST = 2;
+export const PERF_RECORD_COMM = 3;
+export const PERF_RECORD_EXIT = 4;
+export const PERF_RECORD_THROTTLE = 5;
+export const PERF_RECORD_UNTHROTTLE = 6;
+export const PERF_RECORD_FORK = 7;
+export const PERF_RECORD_READ = 8;
+export const PERF_RECORD_SAMPLE = 9;
+export const PERF_RECORD_MMAP2 = 10;
+export const PERF_RECORD_AUX = 11;
+export const PERF_RECORD_ITRACE_START = 12;
+export const PERF_RECORD_LOST_SAMPLES = 13;
+
+/** `perf_event_header.misc`: the low three bits are the mode that was interrupted. */
+export const PERF_RECORD_MISC_CPUMODE_MASK = 7;
+export const PERF_RECORD_MISC_KERNEL = 1;
+export const PERF_RECORD_MISC_USER = 2;
+/** In a COMM record: the name changed because the task executed a program. */
+export const PERF_RECORD_MISC_COMM_EXEC = 0x2000;
+
+/** Entries of a callchain at or above this (as u64, -4095) are marks of a context, not addresses. */
+export const PERF_CONTEXT_MAX_LOW = 0xfffff001;
+/** Low word of PERF_CONTEXT_KERNEL (-128). */
+export const PERF_CONTEXT_KERNEL_LOW = 0xffffff80;
+/** Low word of PERF_CONTEXT_USER (-512). */
+export const PERF_CONTEXT_USER_LOW = 0xfffffe00;
+
+/**
+ * Byte offsets in the control page of a ring (`struct perf_event_mmap_page`).
+ *
+ *     0 version u32 | ... | 1024 data_head u64 | 1032 data_tail u64 | 1040 data_offset u64 | 1048 data_size u64
+ */
+export const perfEventMmapPageOffsets = {
+  version: 0,
+  dataHead: 1024,
+  dataTail: 1032,
+  dataOffset: 1040,
+  dataSize: 1048,
+} as const;
+
+/** Bytes of `struct perf_event_header`: type u32@0, misc u16@4, size u16@6. */
+export const PERF_EVENT_HEADER_BYTES = 8;

@@ -1,0 +1,18 @@
+/** Signal numbers of x86 and arm64. Source: signal(7). */
+export const SIGHUP = 1;
+export const SIGINT = 2;
+export const SIGTRAP = 5;
+export const SIGKILL = 9;
+export const SIGTERM = 15;
+export const SIGCHLD = 17;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
+export const SIGIO = 29;
+
+/** `si_code` of a SIGTRAP. Source: asm-generic/siginfo.h. */
+export const TRAP_BRKPT = 1;
+export const TRAP_TRACE = 2;
+export const TRAP_BRANCH = 3;
+export const TRAP_HWBKPT = 4;
+export const TRAP_UNK = 5;
+export const TRAP_PERF = 6;
