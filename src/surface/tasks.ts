@@ -19,8 +19,11 @@ export interface LaunchRequest {
  */
 export interface LaunchedTask {
   readonly pid: number;
-  /** Runs the dynamic loader, up to the entry point of the program itself: libraries are mapped, data is relocated. */
-  runToEntry(): void;
+  /**
+   * Runs the dynamic loader, up to the entry point of the program itself: libraries are mapped, data is relocated.
+   * False: it ended before it got there.
+   */
+  runToEntry(): boolean;
   /** Lets it run, on its own. */
   resume(): void;
   /** Kills it with SIGKILL if it has not ended. */

@@ -1,0 +1,45 @@
+import os from 'node:os';
+import type { KernelIdentity, Surface } from '../surface/surface.ts';
+import { linuxFiles } from './files.ts';
+import { launchedDebugRegisters } from './launch.ts';
+import { LinuxMemory } from './memory.ts';
+import { LinuxEvents } from './perf-events.ts';
+import { System } from './system.ts';
+import { LinuxTasks } from './tasks.ts';
+
+/** The machine's own kernel as a {@link Surface}, with what of this machine a program may need besides. */
+export interface LinuxSurface extends Surface {
+  readonly events: LinuxEvents;
+  readonly tasks: LinuxTasks;
+  readonly memory: LinuxMemory;
+  readonly files: typeof linuxFiles;
+  readonly system: System;
+}
+
+/**
+ * Opens the machine's Linux. Throws an `Error` that says so where this is no 64-bit x86 or arm64 Linux, or the FFI
+ * cannot be loaded.
+ */
+export function openLinuxSurface(): LinuxSurface {
+  const machine = os.machine();
+  if (os.platform() !== 'linux' || (machine !== 'x86_64' && machine !== 'aarch64')) {
+    throw new Error(`Trapline needs a 64-bit x86 or arm64 Linux; this is ${os.platform()} on ${machine}`);
+  }
+  const system = new System();
+  const kernel: KernelIdentity = {
+    description: `Linux ${os.release()} ${machine}`,
+    machine,
+    live: true,
+  };
+  return {
+    kernel,
+    now: () => process.hrtime.bigint(),
+    events: new LinuxEvents(system, machine),
+    tasks: new LinuxTasks(system, machine),
+    memory: new LinuxMemory(system),
+    files: linuxFiles,
+    ...(machine === 'x86_64' ? { debugRegisters: launchedDebugRegisters } : {}),
+    system,
+    close: () => {},
+  };
+}
