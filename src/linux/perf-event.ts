@@ -97,7 +97,7 @@ export class LinuxPerfEvent implements PerfEvent {
     const address = this.#system.ffi.mmap(lengthBytes, PROT_READ_WRITE, MAP_SHARED, this.#fd);
     if (address === -1) this.#system.fail(`mmap(${dataPages} data pages of ${this.#description})`);
     this.#mapping = { address, lengthBytes };
-    return { dataBytes: dataPages * pageBytes };
+    return { dataBytes: dataPages * pageBytes, memory: this.#system.ffi.view(address, lengthBytes), pageBytes };
   }
 
   /** Where the ring is mapped. */

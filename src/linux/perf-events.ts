@@ -1,6 +1,7 @@
+import { assert } from '../base/assert.ts';
 import { hex } from '../base/hex.ts';
 import type { SampleLayout } from '../ring/sample-layout.ts';
-import type { Events, EventTarget, HitDrain } from '../surface/events.ts';
+import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
 import {
   encodePerfEventAttr,
   PERF_FLAG_FD_CLOEXEC,
@@ -11,6 +12,7 @@ import { syscallNumbers } from '../uapi/syscall-numbers.ts';
 import { LinuxHitDrain } from './hit-drain.ts';
 import { LinuxPerfEvent } from './perf-event.ts';
 import type { System } from './system.ts';
+import { waitForFds } from './wait-fds.ts';
 
 /** perf events of the machine's Linux. */
 export class LinuxEvents implements Events {
@@ -30,6 +32,15 @@ export class LinuxEvents implements Events {
     const description = describe(attr, target);
     if (fd < 0) this.#system.fail(`perf_event_open(${description})`);
     return new LinuxPerfEvent(this.#system, fd, description, attr.readFormat ?? 0);
+  }
+
+  waitHangup(events: readonly PerfEvent[]): { readonly ended: Promise<void>; close(): void } {
+    const fds = events.map((event) => {
+      assert(event instanceof LinuxPerfEvent, 'an event of Linux');
+      return event.fd;
+    });
+    // No event is asked for: POLLHUP is always reported.
+    return waitForFds(this.#system, fds, 0, () => {});
   }
 
   drain(layout: SampleLayout): HitDrain {

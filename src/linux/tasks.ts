@@ -6,10 +6,9 @@ import { syscallNumbers } from '../uapi/syscall-numbers.ts';
 import { asKernelError } from './files.ts';
 import { Launcher } from './launch.ts';
 import type { System } from './system.ts';
+import { waitForFds } from './wait-fds.ts';
 
 const POLLIN = 1;
-/** How long one wait on a pool thread lasts: a pending one keeps Node from exiting. */
-const endPollMs = 200;
 
 /** A file of /proc about a task; a task that is not there answers ESRCH, as system calls do. */
 function procText(tid: number, name: string): string {
@@ -103,27 +102,8 @@ export class LinuxTasks implements Tasks {
       if (this.#system.ffi.errno() === errnoValues.ESRCH) return { ended: Promise.resolve(), close: () => {} };
       this.#system.fail(`pidfd_open(${pid})`);
     }
-    let given = false;
-    const wait = async (): Promise<void> => {
-      const pollArray = this.#system.map(4096);
-      try {
-        const view = new DataView(pollArray.buffer);
-        while (!given) {
-          view.setInt32(0, fd, true);
-          view.setUint32(4, POLLIN, true);
-          if ((await this.#system.ffi.pollAsync(pollArray.address, 1, endPollMs)) > 0) return;
-        }
-      } finally {
-        this.#system.ffi.munmap(pollArray.address, 4096);
-        this.#system.ffi.close(fd);
-      }
-      await new Promise(() => {}); // given up: nobody waits any more
-    };
-    return {
-      ended: wait(),
-      close: () => {
-        given = true;
-      },
-    };
+    return waitForFds(this.#system, [fd], POLLIN, () => {
+      this.#system.ffi.close(fd);
+    });
   }
 }

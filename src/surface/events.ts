@@ -25,6 +25,9 @@ export interface EventCounts {
 /** Memory that an event writes its samples to: Linux's layout, one control page and 2^n data pages. */
 export interface Ring {
   readonly dataBytes: number;
+  /** Control page and data, for reading without moving the tail. Not to be used after the event is closed. */
+  readonly memory: ArrayBufferLike;
+  readonly pageBytes: number;
 }
 
 /**
@@ -51,6 +54,12 @@ export interface PerfEvent {
 /** perf events: `perf_event_open(2)` and what can be done with its fds. */
 export interface Events {
   open(attr: PerfEventAttr, target: EventTarget): PerfEvent;
+  /**
+   * Resolves when every one of `events` has hung up: its task has ended (or executed another program, with
+   * `removeOnExec`), and so have all that inherited it. Only events whose samples go to a ring can tell.
+   * `close` gives up waiting.
+   */
+  waitHangup(events: readonly PerfEvent[]): { readonly ended: Promise<void>; close(): void };
   /** A stream of hits from rings; starts at once. */
   drain(layout: SampleLayout): HitDrain;
 }
@@ -60,7 +69,10 @@ export interface Events {
  * the rings fill up and the kernel counts what is lost.
  */
 export interface HitDrain {
-  /** Adds the ring of `event`. */
+  /**
+   * Adds the ring of `event`. Rings and watches that are added in one go (without awaiting in between) take effect
+   * together, so that no sample is read before its watch is known.
+   */
   addRing(event: PerfEvent): void;
   /** Samples of `event` are hits of watch number `watch`. */
   addWatch(event: PerfEvent, watch: number): void;

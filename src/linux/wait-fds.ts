@@ -1,0 +1,46 @@
+import type { System } from './system.ts';
+
+/** How long one wait on a pool thread lasts: a pending one keeps Node from exiting. */
+const roundMs = 200;
+const pollfdBytes = 8;
+
+/** A wait that can be given up; then `ended` never settles. */
+export interface Wait {
+  readonly ended: Promise<void>;
+  close(): void;
+}
+
+/**
+ * Resolves when each of `fds` has shown one of `events` (or an error, or a hang-up) in poll(2). Waits on a pool
+ * thread, not in the event loop.
+ */
+export function waitForFds(system: System, fds: readonly number[], events: number, done: () => void): Wait {
+  let givenUp = false;
+  const wait = async (): Promise<void> => {
+    const lengthBytes = Math.max(4096, fds.length * pollfdBytes);
+    const array = system.map(lengthBytes);
+    try {
+      const view = new DataView(array.buffer);
+      let left = [...fds];
+      while (!givenUp && left.length > 0) {
+        for (const [i, fd] of left.entries()) {
+          view.setInt32(i * pollfdBytes, fd, true);
+          view.setUint32(i * pollfdBytes + 4, events, true);
+        }
+        if ((await system.ffi.pollAsync(array.address, left.length, roundMs)) > 0) {
+          left = left.filter((_, i) => view.getUint16(i * pollfdBytes + 6, true) === 0);
+        }
+      }
+    } finally {
+      system.ffi.munmap(array.address, lengthBytes);
+      done();
+    }
+    if (givenUp) await new Promise(() => {}); // nobody waits any more
+  };
+  return {
+    ended: wait(),
+    close: () => {
+      givenUp = true;
+    },
+  };
+}

@@ -1,0 +1,117 @@
+import type { ByteSource } from '../base/byte-source.ts';
+import { debugFileCandidates, isDebugFileFor } from './debug-files.ts';
+import { ElfError } from './elf-error.ts';
+import { ElfFile } from './elf-file.ts';
+import type { Mapping } from './maps.ts';
+import type { ProcessImage } from './process-image.ts';
+import { SymbolTable } from './symbol-table.ts';
+
+/** A file that a process maps, opened once however often it is mapped. Its symbols are read when first asked for. */
+export class MappedFile {
+  readonly path: string;
+  /** `undefined` where it cannot be opened. */
+  readonly source: ByteSource | undefined;
+  /** `undefined` where it is no ELF file that can be read. */
+  readonly file: ElfFile | undefined;
+  readonly #image: ProcessImage;
+  #error: ElfError | undefined;
+  #symbols: SymbolTable | undefined;
+  #debugPath: string | undefined;
+
+  constructor(image: ProcessImage, mapping: Mapping) {
+    this.#image = image;
+    this.path = mapping.path;
+    this.source = image.openMapped(mapping);
+    if (this.source === undefined) {
+      this.#error = new ElfError(mapping.path, 'cannot be opened');
+      return;
+    }
+    const { source } = this;
+    this.file = this.#attempt(() => ElfFile.open(source, mapping.path));
+  }
+
+  /** What was wrong with the file, or with its symbols once they have been asked for. */
+  get error(): ElfError | undefined {
+    return this.#error;
+  }
+
+  /** Path of the separate debug file that the symbols come from, once they have been asked for. */
+  get debugPath(): string | undefined {
+    return this.#debugPath;
+  }
+
+  /** The file's symbols, and its debug file's if it is stripped; an empty table where they cannot be read. */
+  get symbols(): SymbolTable {
+    this.#symbols ??= this.#readSymbols() ?? new SymbolTable([]);
+    return this.#symbols;
+  }
+
+  /** Whether functions and variables of its own are unknown: no symbol table, here or in a debug file. */
+  get stripped(): boolean {
+    // Reading the symbols is what looks for the debug file.
+    void this.symbols;
+    return this.file?.stripped === true && this.#debugPath === undefined;
+  }
+
+  /**
+   * What is added to a vaddr to get an address, if `mapping` is a part of the file mapped as a segment: `undefined` if
+   * no segment's bytes are in it. 0 for an executable that cannot be moved.
+   */
+  biasOf(mapping: Mapping): bigint | undefined {
+    if (this.file === undefined || mapping.inode === 0n) return undefined;
+    const mappedEnd = mapping.offset + (mapping.end - mapping.start);
+    let bias: bigint | undefined;
+    let mostShared = 0n;
+    for (const segment of this.file.segments) {
+      // Two segments may share a page of the file: the one with the mapping's rights and the most of its bytes is it.
+      if (segment.executable !== mapping.executable) continue;
+      const from = segment.offset > mapping.offset ? segment.offset : mapping.offset;
+      const segmentEnd = segment.offset + segment.fileBytes;
+      const to = segmentEnd < mappedEnd ? segmentEnd : mappedEnd;
+      if (to - from <= mostShared) continue;
+      mostShared = to - from;
+      bias = mapping.start - mapping.offset + segment.offset - segment.vaddr;
+    }
+    return bias !== undefined && this.file.type === 'executable' ? 0n : bias;
+  }
+
+  #readSymbols(): SymbolTable | undefined {
+    const { file } = this;
+    if (file === undefined) return undefined;
+    const own = this.#attempt(() => file.rawSymbols());
+    const debug = file.stripped && file.bits === 64 ? this.#openDebugFile(file) : undefined;
+    const raw = [...(debug?.rawSymbols ?? []), ...(own ?? [])];
+    return new SymbolTable(raw, { endOfLabels: (debug?.file ?? file).endOfLabels() });
+  }
+
+  #openDebugFile(
+    file: ElfFile,
+  ): { file: ElfFile; rawSymbols: ReturnType<ElfFile['rawSymbols']> } | undefined {
+    const request = { modulePath: this.path, buildId: file.buildId, debugLink: file.debugLink };
+    for (const path of debugFileCandidates(request)) {
+      const source = this.#image.openPath(path);
+      if (source === undefined) continue;
+      try {
+        const debugFile = ElfFile.open(source, path);
+        if (debugFile.stripped || !isDebugFileFor(request, debugFile, source)) continue;
+        const rawSymbols = debugFile.rawSymbols();
+        this.#debugPath = path;
+        return { file: debugFile, rawSymbols };
+      } catch (error) {
+        // A bad debug file is as good as none: the module works without.
+        if (!(error instanceof ElfError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #attempt<T>(action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof ElfError)) throw error;
+      this.#error = error;
+      return undefined;
+    }
+  }
+}

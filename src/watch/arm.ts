@@ -1,0 +1,239 @@
+import { assert } from '../base/assert.ts';
+import { isKernelError } from '../base/kernel-error.ts';
+import { joinPair } from '../base/pair.ts';
+import { RingView } from '../ring/ring-view.ts';
+import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
+import type { Tasks } from '../surface/tasks.ts';
+import { PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
+import { breakpointAttr, type EventOptions, newsAttr } from './event-attrs.ts';
+import type { PlannedWatch } from './plan.ts';
+
+/** Whose accesses are watched. */
+export type Scope =
+  | { readonly type: 'process'; readonly pid: number }
+  | { readonly type: 'thread'; readonly tid: number }
+  | { readonly type: 'cpus'; readonly cpus: readonly number[] };
+
+/** A breakpoint event of the session. */
+interface ArmedEvent {
+  readonly event: PerfEvent;
+  readonly watch: number;
+}
+
+/** Counts of one watch, summed over its events. */
+export interface WatchCounts {
+  /** Hits, as the kernel counted them. */
+  readonly hits: bigint;
+  /** Samples that found no room in a ring; `undefined` where the kernel cannot tell. */
+  readonly lost: bigint | undefined;
+  readonly timeEnabledNs: bigint;
+  readonly timeRunningNs: bigint;
+}
+
+/** Data pages of a ring at first; halved while the kernel's mlock budget does not allow it. */
+const ringPages = 512;
+const leastRingPages = 4;
+/** How often threads are listed again before giving up on a process that creates them faster than they are armed. */
+const mostPasses = 100;
+
+/**
+ * The breakpoints of one session, open on every thread (or CPU) of its scope.
+ *
+ * A ring can only be mapped from an event of one CPU if the event is inherited, so a sampling session has one event a
+ * thread, CPU and watch, and one ring a CPU that all events of the CPU write to. A thread's news event is opened after
+ * its breakpoints: a FORK record of it proves that the new thread inherited all of them.
+ */
+export class Armed {
+  readonly watches: PlannedWatch[] = [];
+  readonly #events: Events;
+  readonly #tasks: Tasks;
+  readonly #drain: HitDrain;
+  readonly #scope: Scope;
+  readonly #options: EventOptions;
+  readonly #armed: ArmedEvent[] = [];
+  readonly #news: PerfEvent[] = [];
+  /** By CPU: the event that has the ring. */
+  readonly #ringHolders: Map<number, PerfEvent> = new Map();
+  readonly #rings: RingView[] = [];
+  readonly #threads: Set<number> = new Set();
+  #pages: number = ringPages;
+
+  constructor(parts: { events: Events; tasks: Tasks; drain: HitDrain; scope: Scope; options: EventOptions }) {
+    this.#events = parts.events;
+    this.#tasks = parts.tasks;
+    this.#drain = parts.drain;
+    this.#scope = parts.scope;
+    this.#options = parts.options;
+  }
+
+  /** Threads that events were opened on (those that inherited theirs are not counted). */
+  get threadCount(): number {
+    return this.#threads.size;
+  }
+
+  /** Bytes of each ring. */
+  get ringBytes(): number {
+    return this.#pages * 4096;
+  }
+
+  /** Open events: file descriptors held. */
+  get eventCount(): number {
+    return this.#armed.length + this.#news.length;
+  }
+
+  /**
+   * Arms more watches. Throws the `KernelError` of the first event that is refused; what was armed by this call is
+   * then taken back.
+   */
+  arm(watches: readonly PlannedWatch[]): void {
+    const first = this.watches.length;
+    const events = this.#armed.length;
+    this.watches.push(...watches);
+    try {
+      switch (this.#scope.type) {
+        case 'cpus':
+          this.#armTarget(-1, this.#scope.cpus, first);
+          break;
+        case 'thread':
+          this.#armThread(this.#scope.tid, first);
+          break;
+        case 'process':
+          this.#armProcess(this.#scope.pid, first);
+          break;
+      }
+    } catch (error) {
+      for (const { event } of this.#armed.splice(events)) event.close();
+      this.watches.length = first;
+      throw error;
+    }
+  }
+
+  /** Every thread there is, and those created meanwhile that did not inherit: until a pass finds none. */
+  #armProcess(pid: number, first: number): void {
+    const done = new Set<number>();
+    for (let pass = 0; pass < mostPasses; pass++) {
+      const inherited = pass === 0 ? new Set<number>() : this.#inheritedThreads();
+      const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
+      if (fresh.length === 0) break;
+      for (const tid of fresh) {
+        done.add(tid);
+        try {
+          this.#armThread(tid, first);
+        } catch (error) {
+          // A thread that ended meanwhile is no failure; the process, when its leader is gone, is.
+          if (!isKernelError(error, 'ESRCH') || tid === pid) throw error;
+        }
+      }
+    }
+  }
+
+  #armThread(tid: number, first: number): void {
+    this.#armTarget(tid, this.#tasks.cpus, first);
+    this.#threads.add(tid);
+  }
+
+  #armTarget(pid: number, cpus: readonly number[], first: number): void {
+    const onCpus = this.#options.sampling || pid === -1;
+    for (const cpu of onCpus ? cpus : [-1]) {
+      for (let watch = first; watch < this.watches.length; watch++) {
+        const event = this.#open(breakpointAttr(this.watches[watch]!, this.#options), { pid, cpu }); // watch < length
+        this.#armed.push({ event, watch });
+        if (this.#options.sampling) {
+          this.#output(event, cpu);
+          this.#drain.addWatch(event, watch);
+        }
+      }
+    }
+    if (first > 0) return; // the news events are there
+    for (const cpu of cpus) {
+      const event = this.#open(newsAttr(this.#options), { pid, cpu });
+      this.#news.push(event);
+      this.#output(event, cpu);
+    }
+  }
+
+  #open(attr: Parameters<Events['open']>[0], target: EventTarget): PerfEvent {
+    return this.#events.open(attr, target);
+  }
+
+  /** Lets `event` write to its CPU's ring, which the first event of the CPU brings. */
+  #output(event: PerfEvent, cpu: number): void {
+    const holder = this.#ringHolders.get(cpu);
+    if (holder !== undefined) {
+      event.setOutput(holder);
+      return;
+    }
+    for (;;) {
+      try {
+        const ring = event.mapRing(this.#pages);
+        this.#rings.push(new RingView(ring.memory, ring.pageBytes));
+        break;
+      } catch (error) {
+        if (!isKernelError(error, 'EPERM', 'ENOMEM') || this.#pages <= leastRingPages) throw error;
+        this.#pages /= 2;
+      }
+    }
+    this.#ringHolders.set(cpu, event);
+    this.#drain.addRing(event);
+  }
+
+  /** Threads whose creation a news event has told: their creator was armed in full. Looks without taking. */
+  #inheritedThreads(): Set<number> {
+    const threads = new Set<number>();
+    const newsIds = new Set(this.#news.map((event) => event.id()));
+    for (const view of this.#rings) {
+      const { words, wordMask } = view;
+      const head = view.headLow();
+      for (let at = view.tailLow; at !== head; ) {
+        const w = at >>> 2;
+        const size = words[(w + 1) & wordMask]! >>> 16; // masked
+        assert(size >= 8, 'a record has a header');
+        if (words[w & wordMask] === PERF_RECORD_FORK) {
+          const id = w + size / 4 - 2; // the identifier ends the record
+          const newsId = joinPair(words[id & wordMask]!, words[(id + 1) & wordMask]!); // masked
+          if (newsIds.has(newsId)) threads.add(words[(w + 4) & wordMask]!); // masked
+        }
+        at = (at + size) >>> 0;
+      }
+    }
+    return threads;
+  }
+
+  /** The counts of each watch; works until `close`. */
+  counts(): WatchCounts[] {
+    const sums = this.watches.map(() => ({
+      hits: 0n,
+      lost: this.#options.features.lost ? 0n : undefined,
+      timeEnabledNs: 0n,
+      timeRunningNs: 0n,
+    }));
+    for (const { event, watch } of this.#armed) {
+      const counts = event.read();
+      const sum = sums[watch]!; // one a watch
+      sum.hits += counts.value;
+      if (sum.lost !== undefined) sum.lost += counts.lost ?? 0n;
+      sum.timeEnabledNs += counts.timeEnabledNs ?? 0n;
+      sum.timeRunningNs += counts.timeRunningNs ?? 0n;
+    }
+    return sums;
+  }
+
+  /** Resolves when no task of the scope is left that a breakpoint is armed on. */
+  waitEnd(): { readonly ended: Promise<void>; close(): void } {
+    const events = this.#options.sampling ? this.#armed.map(({ event }) => event) : this.#news;
+    return this.#events.waitHangup(events);
+  }
+
+  /** Takes all breakpoints out of the registers; rings and counts can still be read. */
+  disarm(): void {
+    for (const { event } of this.#armed) event.disable();
+    for (const event of this.#news) event.disable();
+  }
+
+  /** Gives everything back. */
+  close(): void {
+    for (const { event } of this.#armed.splice(0)) event.close();
+    for (const event of this.#news.splice(0)) event.close();
+    this.#ringHolders.clear();
+  }
+}

@@ -1,0 +1,100 @@
+import { joinPair } from '../base/pair.ts';
+import { type HitBatch, hitFlags, type RingNotice } from '../ring/hit-columns.ts';
+import type { CodeAccess } from './code-sites.ts';
+import type { PlannedWatch } from './plan.ts';
+import type { WatchSession } from './watch-session.ts';
+
+/** One hit as a person reads it, or several of one kernel copy. */
+export interface Hit {
+  /** Of the first one; CLOCK_MONOTONIC. */
+  readonly timeNs: bigint;
+  readonly pid: number;
+  readonly tid: number;
+  /** The thread's name at that time. */
+  readonly comm: string;
+  readonly cpu: number;
+  readonly watch: PlannedWatch;
+  readonly watchNumber: number;
+  readonly code: CodeAccess;
+  /** As in a batch's column; {@link WatchSession.sites} gives the frames. */
+  readonly stack: number;
+  /** Hits that this stands for. */
+  count: number;
+}
+
+/** What comes out of a {@link HitReader}, in the order of time. */
+export type HitReaderItem =
+  | { readonly type: 'hit'; readonly hit: Hit }
+  /** A process executed another program: its watch has ended. */
+  | { readonly type: 'exec'; readonly timeNs: bigint; readonly pid: number; readonly comm: string };
+
+/**
+ * Batches into hits: applies the notices in the order of time, and puts the hits of one kernel copy together. The last
+ * hit of a batch is held back if it is the kernel's, because the copy may go on in the next; `flush` gives it out.
+ */
+export class HitReader {
+  readonly #session: WatchSession;
+  readonly #emit: (item: HitReaderItem) => void;
+  #held: Hit | undefined;
+
+  constructor(session: WatchSession, emit: (item: HitReaderItem) => void) {
+    this.#session = session;
+    this.#emit = emit;
+  }
+
+  /** Gives out the hits of a batch. */
+  read(batch: HitBatch): void {
+    const { names, sites, info } = this.#session;
+    const { columns, notices } = batch;
+    let notice = 0;
+    for (let row = 0; row < columns.length; row++) {
+      const timeNs = joinPair(columns.timeLow[row]!, columns.timeHigh[row]!); // row < length, here and below
+      while (notice < notices.length && notices[notice]!.timeNs <= timeNs) this.#apply(notices[notice++]!); // in range
+      const flags = columns.flags[row]!;
+      if ((flags & hitFlags.continuesCopy) !== 0 && this.#held?.tid === columns.tid[row]) {
+        this.#held.count++;
+        continue;
+      }
+      this.flush();
+      const tid = columns.tid[row]!;
+      const watchNumber = columns.watch[row]!;
+      const watch = info.watches[watchNumber]!; // the column holds numbers of these
+      const hit: Hit = {
+        timeNs,
+        pid: columns.pid[row]!,
+        tid,
+        comm: names.name(tid),
+        cpu: columns.cpu[row]!,
+        watch,
+        watchNumber,
+        code: sites.access(columns.site[row]!, watch, watchNumber),
+        stack: columns.stack[row]!,
+        count: 1,
+      };
+      if ((flags & hitFlags.kernel) !== 0) this.#held = hit;
+      else this.#emit({ type: 'hit', hit });
+    }
+    while (notice < notices.length) this.#apply(notices[notice++]!); // in range
+  }
+
+  /** Whether a hit is held back. */
+  get holds(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Gives the held hit out. */
+  flush(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    this.#emit({ type: 'hit', hit: held });
+  }
+
+  #apply(notice: RingNotice): void {
+    if (notice.type === 'comm' && notice.exec) {
+      this.flush();
+      this.#emit({ type: 'exec', timeNs: notice.timeNs, pid: notice.pid, comm: notice.comm });
+    }
+    this.#session.names.apply(notice);
+  }
+}

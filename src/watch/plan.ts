@@ -1,0 +1,188 @@
+import { fitRequest, spellPieces } from '../arch/x86/fitting.ts';
+import { hex } from '../base/hex.ts';
+import type { AddressSpace } from '../symbols/address-space.ts';
+import type { Kallsyms } from '../symbols/kallsyms.ts';
+import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
+import { requestError, type WatchError } from './errors.ts';
+import { defaultLenBytes, executeLenBytes, type WatchAccess, type WatchRequest } from './watch-request.ts';
+
+/** A watch that a register can hold. */
+export interface PlannedWatch {
+  /** As the user wrote it; names the watch in every output. */
+  readonly text: string;
+  readonly address: bigint;
+  readonly lenBytes: number;
+  readonly access: 'w' | 'rw' | 'x';
+  readonly only?: 'user' | 'kernel' | undefined;
+  /** The symbol that was found, and the file it is in. */
+  readonly symbol?: string;
+  readonly module?: string;
+}
+
+/** Where names are looked up. */
+export interface NameSpace {
+  /** Which process, for messages: "process 12 (server)". */
+  readonly description: string;
+  readonly space?: AddressSpace;
+  /** The kernel's symbols. */
+  readonly kallsyms?: () => Kallsyms | undefined;
+}
+
+/** A request that did not become a watch, for now or for good. */
+export interface UnplannedRequest {
+  readonly request: WatchRequest;
+  readonly error: WatchError;
+  /** The name may be there when libraries are mapped. */
+  readonly mayAppear: boolean;
+}
+
+/** What one request means in a name space: a watch, or why not. Never throws {@link WatchError}: it returns it. */
+export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
+  const place = locate(request, names);
+  if ('error' in place) return { request, ...place };
+  return fit(request, place);
+}
+
+/** An address, with what is known of it. */
+interface Place {
+  readonly address: bigint;
+  readonly sizeBytes?: bigint;
+  readonly isFunction?: boolean;
+  readonly symbol?: string;
+  readonly module?: string;
+}
+
+interface NoPlace {
+  readonly error: WatchError;
+  readonly mayAppear: boolean;
+}
+
+function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
+  const { location } = request;
+  if (location.type === 'address') return { address: location.address };
+  const { name, module, offset } = location;
+  const { space } = names;
+  if (space === undefined) return locateInKernel(request, name, offset, names);
+  const resolution = space.resolve(module === undefined ? { name } : { name, module });
+  if (resolution.kind === 'found') return at(resolution, offset);
+  if (resolution.kind === 'unknown' && module === undefined) {
+    const address = space.moduleOffset(name, offset);
+    if (address !== undefined && location.offset >= 0n) return { address, module: name };
+  }
+  return {
+    error: requestError(explainResolution(request, resolution, names)),
+    mayAppear:
+      resolution.kind === 'unknown' || (resolution.kind === 'unmapped' && resolution.reason === 'undefined'),
+  };
+}
+
+function at(found: ResolvedSymbol, offset: bigint): Place {
+  const { symbol, module } = found;
+  const left = found.sizeBytes - offset;
+  return {
+    address: BigInt.asUintN(64, found.address + offset),
+    // With an offset, what is meant is something inside: the symbol's size says nothing about it.
+    ...(offset === 0n && left > 0n ? { sizeBytes: left } : {}),
+    isFunction: symbol.kind === 'function',
+    symbol: symbol.name,
+    module: module.name,
+  };
+}
+
+function locateInKernel(request: WatchRequest, name: string, offset: bigint, names: NameSpace): Place | NoPlace {
+  const kallsyms = names.kallsyms?.();
+  const fail = (why: string): NoPlace => ({ error: requestError(`'${request.text}': ${why}`), mayAppear: false });
+  if (kallsyms === undefined) return fail('names need a process (-p, -t or a command); give an address, or the name of a kernel symbol as root');
+  if (kallsyms.hidden) return fail('the kernel hides its addresses (/proc/kallsyms shows zeros); become root or set kernel.kptr_restrict to 0');
+  const [first, ...others] = kallsyms.find(name);
+  if (first === undefined) return fail(`no kernel symbol '${name}' in /proc/kallsyms (kernels often list functions only; give an address)`);
+  if (others.length > 0) {
+    return fail(`${others.length + 1} kernel symbols have this name: ${[first, ...others].slice(0, 5).map((symbol) => hex(symbol.address)).join(' ')}; give the address`);
+  }
+  return { address: first.address + offset, symbol: name, module: 'kernel', isFunction: /[tw]/i.test(first.type) };
+}
+
+function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedRequest {
+  const access: WatchAccess = request.access ?? (place.isFunction === true ? 'x' : 'rw');
+  const lenBytes =
+    request.lenBytes ?? (access === 'x' ? executeLenBytes : (place.sizeBytes ?? defaultLenBytes));
+  const fitting = fitRequest({ address: place.address, lenBytes, access });
+  if (fitting.fits && access !== 'r') {
+    return {
+      text: request.text,
+      address: place.address,
+      lenBytes: Number(lenBytes),
+      access,
+      ...(request.only === undefined ? {} : { only: request.only }),
+      ...(place.symbol === undefined ? {} : { symbol: place.symbol }),
+      ...(place.module === undefined ? {} : { module: place.module }),
+    };
+  }
+  const reason = fitting.fits ? 'cannot be watched' : fitting.reason;
+  const suggestion =
+    access === 'r' || access === 'x' || fitting.pieceCount === 0n
+      ? ''
+      : `; pieces that fit: ${spellPieces(spellPlace(request), place.address, fitting)}`;
+  const size = request.lenBytes === undefined && place.sizeBytes !== undefined ? ' (its size)' : '';
+  return { request, error: requestError(`'${request.text}': ${reason}${size}${suggestion}`), mayAppear: false };
+}
+
+/** The request's place as it was written, without length and access. */
+function spellPlace(request: WatchRequest): string {
+  const { location } = request;
+  if (location.type === 'address') return hex(location.address);
+  const { module, name, offset } = location;
+  const sign = offset < 0n ? `-${-offset}` : offset > 0n ? `+${offset}` : '';
+  return `${module === undefined ? '' : `${module}:`}${name}${sign}`;
+}
+
+/** How many names a message lists at the most. */
+const mostListed = 5;
+
+function explainResolution(
+  request: WatchRequest,
+  resolution: Exclude<Resolution, { kind: 'found' }>,
+  names: NameSpace,
+): string {
+  const prefix = `'${request.text}':`;
+  const { location } = request;
+  const name = location.type === 'name' ? location.name : '';
+  switch (resolution.kind) {
+    case 'ambiguous': {
+      const listed = resolution.candidates.slice(0, mostListed).map((candidate) => {
+        const file = candidate.symbol.sourceFile === undefined ? '' : ` of ${candidate.symbol.sourceFile}`;
+        return `${hex(candidate.address)}/${candidate.sizeBytes} (${candidate.module.name}${file})`;
+      });
+      const more = resolution.candidates.length - listed.length;
+      return `${prefix} ${resolution.candidates.length} variables have this name; give the address of one: ${listed.join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
+    }
+    case 'unmapped':
+      switch (resolution.reason) {
+        case 'thread-local':
+          return `${prefix} ${name} is thread-local: every thread has its own, so the name has no one address`;
+        case 'common':
+          return `${prefix} ${name} has no address before the program is linked`;
+        case 'undefined':
+          return `${prefix} ${resolution.module.name} uses ${name} but no module of ${names.description} defines it`;
+      }
+      break;
+    case 'unknown': {
+      if (!resolution.moduleKnown) {
+        const modules = names.space?.modules().map((module) => module.name) ?? [];
+        const module = location.type === 'name' ? (location.module ?? '') : '';
+        return `${prefix} no module '${module}' in ${names.description}; mapped are ${modules.slice(0, 12).join(', ')}${modules.length > 12 ? ', …' : ''}`;
+      }
+      const near = resolution.nearMisses.slice(0, mostListed).map(({ symbol }) => symbol.name);
+      const parts = [`${prefix} no variable or function '${name}' in ${names.description}`];
+      if (near.length > 0) parts.push(`did you mean ${[...new Set(near)].join(', ')}?`);
+      for (const module of resolution.unreadableModules.slice(0, 2)) parts.push(module.error?.message ?? `${module.name} cannot be read`);
+      const stripped = resolution.strippedModules.map((module) => module.name);
+      const [main] = names.space?.modules() ?? [];
+      if (main !== undefined && stripped.includes(main.name)) {
+        parts.push(`${main.name} is stripped (no symbol table): install its debug symbols, or give ${main.name}+0xOFFSET or an address`);
+      }
+      return parts.join('; ');
+    }
+  }
+  return `${prefix} not found`;
+}

@@ -1,0 +1,399 @@
+import { assert } from '../base/assert.ts';
+import { KernelError } from '../base/kernel-error.ts';
+import type { HitBatch } from '../ring/hit-columns.ts';
+import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
+import type { HitDrain } from '../surface/events.ts';
+import type { Surface } from '../surface/surface.ts';
+import type { LaunchedTask, LaunchRequest, Tasks } from '../surface/tasks.ts';
+import { Armed, type Scope, type WatchCounts } from './arm.ts';
+import { CodeSites } from './code-sites.ts';
+import { refusalError, requestError } from './errors.ts';
+import { type EventOptions, probeEventFeatures } from './event-attrs.ts';
+import { explainRefusal, readNumber } from './explain-refusal.ts';
+import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
+import { type NameSpace, type PlannedWatch, planWatch } from './plan.ts';
+import { TaskNames } from './task-names.ts';
+import type { WatchRequest } from './watch-request.ts';
+
+/** What is to be watched. */
+export type Target =
+  /** Every thread of a process, those that come, and its forked children. */
+  | { readonly type: 'process'; readonly pid: number }
+  /** One thread alone. */
+  | { readonly type: 'thread'; readonly tid: number }
+  /** A program that is started and armed before its first instruction. */
+  | { readonly type: 'command'; readonly launch: LaunchRequest }
+  /** Whole CPUs, whatever runs there; all that are online without a list. */
+  | { readonly type: 'cpus'; readonly cpus?: readonly number[] };
+
+/** How to open a {@link WatchSession}. */
+export interface SessionOptions {
+  readonly surface: Surface;
+  readonly target: Target;
+  readonly requests: readonly WatchRequest[];
+  /** Record a call stack with every hit. */
+  readonly stacks?: boolean;
+  /** Count hits without a sample for each; batches then carry notices only. */
+  readonly countOnly?: boolean;
+  /** Leave kernel mode out. */
+  readonly userOnly?: boolean;
+  /** End after so many hits; the last batch is cut there. */
+  readonly maxHits?: number;
+  /** Tells which instruction accessed; without one the reported address is shown. */
+  readonly decoder?: InstructionDecoder;
+}
+
+/** Why a session ended. */
+export type EndReason = 'target ended' | 'max hits' | 'time' | 'stopped';
+
+/** What is armed, and what had to be left out. */
+export interface ArmedInfo {
+  /** The kernel that answers: "Linux 6.1.0 x86_64". */
+  readonly kernel: string;
+  readonly watches: readonly PlannedWatch[];
+  /** Process, thread or launched program; absent for whole CPUs. */
+  readonly pid: number | undefined;
+  /** Threads armed at the start; 0 for whole CPUs. */
+  readonly threads: number;
+  readonly cpus: readonly number[];
+  /** Hits in kernel mode are seen. */
+  readonly kernelMode: boolean;
+  /** What a user should know: one sentence each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Breakpoints on a target, and the hits that come of it. Errors at opening are `WatchError`; nothing is left
+ * armed or stopped then.
+ */
+export class WatchSession {
+  readonly info: ArmedInfo;
+  readonly sites: CodeSites;
+  readonly names: TaskNames;
+  /** The started program, with a command. */
+  readonly launched: LaunchedTask | undefined;
+  readonly #armed: Armed;
+  readonly #drain: HitDrain;
+  readonly #maxHits: number;
+  readonly #waiting: { close(): void } | undefined;
+  #delivered: number = 0;
+  #endReason: EndReason | undefined;
+  #finalCounts: WatchCounts[] | undefined;
+  #drained: boolean = false;
+  #closed: boolean = false;
+
+  private constructor(parts: {
+    info: ArmedInfo;
+    sites: CodeSites;
+    names: TaskNames;
+    launched: LaunchedTask | undefined;
+    armed: Armed;
+    drain: HitDrain;
+    maxHits: number;
+    endless: boolean;
+  }) {
+    this.info = parts.info;
+    this.sites = parts.sites;
+    this.names = parts.names;
+    this.launched = parts.launched;
+    this.#armed = parts.armed;
+    this.#drain = parts.drain;
+    this.#maxHits = parts.maxHits;
+    if (!parts.endless) {
+      const wait = this.#armed.waitEnd();
+      this.#waiting = wait;
+      void wait.ended.then(() => this.stop('target ended'));
+    }
+  }
+
+  /** Arms everything. A started program runs when this returns. */
+  static async open(options: SessionOptions): Promise<WatchSession> {
+    const { surface, target, requests } = options;
+    const { events, tasks } = surface;
+    if (events === undefined || tasks === undefined) throw refusalError(`${surface.kernel.description} offers no perf events`);
+    if (requests.length === 0) throw requestError('nothing to watch');
+    checkTarget(target, tasks);
+    const features = probeEventFeatures(events);
+    const userOnly = options.userOnly === true || !features.kernelMode;
+    const layout: SampleLayout = {
+      stacks: options.stacks === true,
+      copyRegisters: surface.kernel.machine === 'x86_64' && !userOnly && options.countOnly !== true,
+    };
+    // Started first: a worker takes its time to come up, while names are looked up here.
+    const drain = events.drain(layout);
+    const names = new TaskNames(tasks);
+    const sites = new CodeSites({
+      surface,
+      ...(options.decoder === undefined ? {} : { decoder: options.decoder }),
+      parentOf: (pid) => names.parentOf(pid),
+    });
+    let launched: LaunchedTask | undefined;
+    let armed: Armed | undefined;
+    try {
+      if (target.type === 'command') launched = await launch(tasks, target.launch);
+      const scope = scopeOf(target, launched, tasks);
+      const eventOptions: EventOptions = {
+        layout,
+        features,
+        sampling: options.countOnly !== true,
+        inherit: scope.type === 'process',
+        userOnly,
+        wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
+      };
+      armed = new Armed({ events, tasks, drain, scope, options: eventOptions });
+      armNamed({ options, scope, armed, sites, tasks, launched });
+      const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
+      if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
+      const session = new WatchSession({
+        info: {
+          kernel: surface.kernel.description,
+          watches: armed.watches,
+          pid,
+          threads: armed.threadCount,
+          cpus: scope.type === 'cpus' ? scope.cpus : tasks.cpus,
+          kernelMode: !userOnly,
+          notes: notesFor(surface, options, features.kernelMode),
+        },
+        sites,
+        names,
+        launched,
+        armed,
+        drain,
+        maxHits: options.maxHits ?? Number.POSITIVE_INFINITY,
+        endless: scope.type === 'cpus',
+      });
+      launched?.resume();
+      return session;
+    } catch (error) {
+      launched?.kill();
+      armed?.close();
+      drain.close();
+      sites.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The next batch of hits, `undefined` after the last. Its notices have not been applied to {@link names} yet: a
+   * reader does that in the order of time. Recycle it when done.
+   */
+  async next(): Promise<HitBatch | undefined> {
+    for (;;) {
+      const batch = this.#drained ? undefined : await this.#drain.next();
+      if (batch === undefined) {
+        this.#drained = true;
+        return undefined;
+      }
+      this.sites.add(batch);
+      const { columns } = batch;
+      const left = this.#maxHits - this.#delivered;
+      if (columns.length >= left) {
+        columns.length = left;
+        this.stop('max hits');
+      }
+      this.#delivered += columns.length;
+      if (columns.length === 0 && batch.notices.length === 0) {
+        this.recycle(batch);
+        continue;
+      }
+      return batch;
+    }
+  }
+
+  /** Gives a batch back; its columns must not be read any more. */
+  recycle(batch: HitBatch): void {
+    this.#drain.recycle(batch);
+  }
+
+  /** Hits given so far. */
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  /** Why it ended; `undefined` while it runs. */
+  get endReason(): EndReason | undefined {
+    return this.#endReason;
+  }
+
+  /** Takes all breakpoints out. `next` still gives what is in the rings. The first reason counts. */
+  stop(reason: EndReason = 'stopped'): void {
+    if (this.#endReason !== undefined) return;
+    this.#endReason = reason;
+    this.#waiting?.close();
+    this.#armed.disarm();
+    this.#finalCounts = this.#armed.counts();
+    this.#drain.finish();
+  }
+
+  /** The kernel's own counts of each watch, now or as they were at the end. */
+  counts(): readonly WatchCounts[] {
+    return this.#finalCounts ?? this.#armed.counts();
+  }
+
+  /**
+   * Hits that were lost: samples that found no room in a ring, as the kernel counted them. An older kernel counts
+   * only hits; then it is the difference to what came, which is known when all has come.
+   */
+  lost(): number {
+    let lost = 0n;
+    for (const counts of this.counts()) {
+      if (counts.lost === undefined) {
+        const hits = this.counts().reduce((sum, each) => sum + each.hits, 0n);
+        return this.#drained && this.#endReason !== 'max hits' ? Number(hits) - this.#delivered : 0;
+      }
+      lost += counts.lost;
+    }
+    return Number(lost);
+  }
+
+  /** CPU time in nanoseconds of the draining thread. */
+  drainCpuTimeNs(): number | undefined {
+    return this.#drain.cpuTimeNs();
+  }
+
+  /** Disarms, and gives everything back. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.stop();
+    this.#drain.close();
+    void this.#closeWhenDrained();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The rings may be unmapped only when nobody reads them any more. */
+  async #closeWhenDrained(): Promise<void> {
+    while (!this.#drained) {
+      const batch = await this.#drain.next();
+      if (batch === undefined) this.#drained = true;
+      else this.#drain.recycle(batch);
+    }
+    this.#armed.close();
+    this.sites.close();
+  }
+}
+
+function checkTarget(target: Target, tasks: Tasks): void {
+  if (target.type !== 'process' && target.type !== 'thread') return;
+  const tid = target.type === 'process' ? target.pid : target.tid;
+  const what = target.type === 'process' ? 'process' : 'thread';
+  let status: ReturnType<Tasks['status']>;
+  try {
+    status = tasks.status(tid);
+  } catch (error) {
+    if (error instanceof KernelError) throw requestError(`there is no ${what} ${tid}`);
+    throw error;
+  }
+  if (status.zombie) throw requestError(`${what} ${tid} has ended (it is a zombie)`);
+  if (target.type === 'process' && status.pid !== tid) {
+    throw requestError(`${tid} is a thread of process ${status.pid}: watch the process (-p ${status.pid}) or the thread alone (-t ${tid})`);
+  }
+}
+
+async function launch(tasks: Tasks, request: LaunchRequest): Promise<LaunchedTask> {
+  try {
+    return await tasks.launch(request);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw requestError(`cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : ''}`);
+  }
+}
+
+function scopeOf(target: Target, launched: LaunchedTask | undefined, tasks: Tasks): Scope {
+  switch (target.type) {
+    case 'process':
+      return target;
+    case 'thread':
+      return target;
+    case 'cpus':
+      return { type: 'cpus', cpus: target.cpus ?? tasks.cpus };
+    case 'command':
+      assert(launched !== undefined, 'a command has been launched');
+      return { type: 'process', pid: launched.pid };
+  }
+}
+
+/**
+ * Plans and arms. Of a started program, what its own file holds is armed before the first instruction; names that only
+ * libraries can have are armed at its entry point, when the loader has mapped them.
+ */
+function armNamed(parts: {
+  options: SessionOptions;
+  scope: Scope;
+  armed: Armed;
+  sites: CodeSites;
+  tasks: Tasks;
+  launched: LaunchedTask | undefined;
+}): void {
+  const { options, scope, armed, sites, tasks, launched } = parts;
+  const names = nameSpaceOf(scope, sites, tasks);
+  const plan = (requests: readonly WatchRequest[], last: boolean): WatchRequest[] => {
+    const planned: PlannedWatch[] = [];
+    const later: WatchRequest[] = [];
+    for (const request of requests) {
+      const result = planWatch(request, names);
+      if (!('error' in result)) planned.push(result);
+      else if (result.mayAppear && !last) later.push(request);
+      else throw result.error;
+    }
+    armOrExplain(planned, parts);
+    return later;
+  };
+  const later = plan(options.requests, launched === undefined);
+  if (launched === undefined) return;
+  if (later.length > 0) {
+    if (!launched.runToEntry()) throw refusalError(`the program ended while its libraries were loaded, before ${later.map((request) => `'${request.text}'`).join(', ')} could be armed`);
+    names.space?.refresh();
+    plan(later, true);
+  }
+  assert(armed.watches.length === options.requests.length, 'every request became a watch');
+}
+
+function armOrExplain(
+  planned: readonly PlannedWatch[],
+  parts: { options: SessionOptions; scope: Scope; armed: Armed },
+): void {
+  if (planned.length === 0) return;
+  try {
+    parts.armed.arm(planned);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const watches = [...parts.armed.watches, ...planned];
+    throw explainRefusal(error, { surface: parts.options.surface, scope: parts.scope, watches });
+  }
+}
+
+function nameSpaceOf(scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
+  if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
+  const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
+  const description = `process ${pid} (${tasks.name(pid)})`;
+  const space = sites.space(pid);
+  if (space.mappings().length === 0) {
+    throw requestError(`${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`);
+  }
+  const [main] = space.modules();
+  if (main?.file?.bits === 32) {
+    throw requestError(`${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`);
+  }
+  return { description, space };
+}
+
+/** Bytes in a ring that wake the reader when `maxHits` have come; a ring is never asked for more than its half. */
+function wakeupFor(maxHits: number, layout: SampleLayout): number {
+  const sampleBytes = fixedSampleBytes + (layout.copyRegisters ? 24 : 0);
+  return Math.max(1, Math.min(1 << 18, maxHits * sampleBytes));
+}
+
+function notesFor(surface: Surface, options: SessionOptions, kernelAllowed: boolean): string[] {
+  const notes: string[] = [];
+  if (!kernelAllowed && options.userOnly !== true) {
+    const level = readNumber(surface, '/proc/sys/kernel/perf_event_paranoid');
+    notes.push(
+      `user mode only: accesses by system calls are left out (kernel.perf_event_paranoid is ${level ?? 'unknown'}; root, CAP_PERFMON or level 1 sees them)`,
+    );
+  }
+  return notes;
+}
