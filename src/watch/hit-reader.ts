@@ -51,8 +51,9 @@ export class HitReader {
       const timeNs = joinPair(columns.timeLow[row]!, columns.timeHigh[row]!); // row < length, here and below
       while (notice < notices.length && notices[notice]!.timeNs <= timeNs) this.#apply(notices[notice++]!); // in range
       const flags = columns.flags[row]!;
-      if ((flags & hitFlags.continuesCopy) !== 0 && this.#held?.tid === columns.tid[row]) {
-        this.#held.count++;
+      const held = this.#held;
+      if (held !== undefined && (flags & hitFlags.continuesCopy) !== 0 && held.tid === columns.tid[row]) {
+        held.count++;
         continue;
       }
       this.flush();
