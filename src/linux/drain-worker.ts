@@ -55,7 +55,8 @@ function receive(): void {
 /** Waits until a ring is half full, a message has come, or a tick has passed. */
 function wait(): void {
   const needed = pollFds.length * pollfdBytes;
-  if (needed > pollArray.buffer.byteLength) pollArray = system.map(Math.max(needed, pollArray.buffer.byteLength * 2));
+  if (needed > pollArray.buffer.byteLength)
+    pollArray = system.map(Math.max(needed, pollArray.buffer.byteLength * 2));
   const view = new DataView(pollArray.buffer);
   for (const [i, fd] of pollFds.entries()) {
     view.setInt32(i * pollfdBytes, fd, true);
@@ -65,7 +66,8 @@ function wait(): void {
   for (let i = 0; i < pollFds.length; i++) {
     const revents = view.getUint16(i * pollfdBytes + 6, true);
     if (i === 0) {
-      if (revents !== 0) system.scratch((scratch) => system.ffi.read(start.wakeFd, scratch.alloc(8).address, 8));
+      if (revents !== 0)
+        system.scratch((scratch) => system.ffi.read(start.wakeFd, scratch.alloc(8).address, 8));
     } else if ((revents & ~POLLIN) !== 0) pollFds[i] = -1; // its tasks have ended: looked at by ticks from now on
   }
 }

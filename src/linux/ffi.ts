@@ -52,11 +52,18 @@ export function loadFfi(): Ffi {
   const poll = libc.func('poll', 'int', [address, 'ulong', 'int']);
   const ptrace = libc.func('ptrace', 'long', ['int', 'int', address, address]);
   const waitpid = libc.func('waitpid', 'int', ['int', address, 'int']);
-  const processVmReadv = libc.func('process_vm_readv', 'long', ['int', address, 'ulong', address, 'ulong', 'ulong']);
+  const processVmReadv = libc.func('process_vm_readv', 'long', [
+    'int',
+    address,
+    'ulong',
+    address,
+    'ulong',
+    'ulong',
+  ]);
   const pipe = libc.func('pipe', 'int', [address]);
   const eventfd = libc.func('eventfd', 'int', ['uint', 'int']);
   const clockGettime = libc.func('clock_gettime', 'int', ['int', address]);
-  const codeType = koffi.proto('long trapline_code(intptr_t)');
+  const codeType = koffi.proto('long', [address]);
   return {
     errno: () => koffi.errno(),
     syscall: (number, a, b, c, d, e) => Number(syscall(number, a, b, c, d, e)),

@@ -33,7 +33,9 @@ function open(path: string): OpenFile {
       const bytes = new Uint8Array(wanted);
       let done = 0;
       while (done < wanted) {
-        const got = asKernelError(`read(${path})`, () => fs.readSync(fd, bytes, done, wanted - done, offset + done));
+        const got = asKernelError(`read(${path})`, () =>
+          fs.readSync(fd, bytes, done, wanted - done, offset + done),
+        );
         if (got === 0) break; // the file was cut meanwhile
         done += got;
       }

@@ -4,7 +4,13 @@ import { highWord, lowWord } from '../base/pair.ts';
 import { type HitBatch, HitColumns } from '../ring/hit-columns.ts';
 import type { SampleLayout } from '../ring/sample-layout.ts';
 import type { HitDrain, PerfEvent } from '../surface/events.ts';
-import { batchCredits, batchRows, type DrainReply, type DrainRequest, type DrainStart } from './drain-protocol.ts';
+import {
+  batchCredits,
+  batchRows,
+  type DrainReply,
+  type DrainRequest,
+  type DrainStart,
+} from './drain-protocol.ts';
 import { LinuxPerfEvent } from './perf-event.ts';
 import type { System } from './system.ts';
 import { workerUrl } from './worker-url.ts';
@@ -43,7 +49,12 @@ export class LinuxHitDrain implements HitDrain {
   addRing(event: PerfEvent): void {
     assert(event instanceof LinuxPerfEvent && event.mapping !== undefined, 'an event of Linux with a ring');
     this.#sendSoon();
-    this.#rings.push({ type: 'ring', fd: event.fd, address: event.mapping.address, lengthBytes: event.mapping.lengthBytes });
+    this.#rings.push({
+      type: 'ring',
+      fd: event.fd,
+      address: event.mapping.address,
+      lengthBytes: event.mapping.lengthBytes,
+    });
   }
 
   addWatch(event: PerfEvent, watch: number): void {

@@ -18,7 +18,12 @@ export function launchCode(): Uint8Array {
   const emit = (...bytes: number[]): void => {
     code.push(...bytes);
   };
-  const u32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
+  const u32 = (value: number): number[] => [
+    value & 0xff,
+    (value >> 8) & 0xff,
+    (value >> 16) & 0xff,
+    (value >>> 24) & 0xff,
+  ];
   const movEax = (value: number): void => emit(0xb8, ...u32(value));
   const movEdi = (value: number): void => emit(0xbf, ...u32(value));
   const movR10d = (value: number): void => emit(0x41, 0xba, ...u32(value));

@@ -16,9 +16,9 @@ import {
   X86_64_USER_RIP_OFFSET,
 } from '../uapi/ptrace.ts';
 import { SIGKILL, SIGTRAP } from '../uapi/signal.ts';
-import { linuxAuxv } from './tasks.ts';
 import { launchCode } from './launch-code.ts';
 import type { System } from './system.ts';
+import { linuxAuxv } from './tasks.ts';
 
 const PROT_ALL = 7;
 const AT_ENTRY = 9n;
@@ -56,11 +56,21 @@ export class Launcher {
     const pid = this.#spawn(request);
     const status = waitFor(system, pid);
     if (status.type !== 'stopped') {
-      throw new KernelError({ errno: errnoValues.ESRCH, operation: `launch(${request.path})`, hint: 'it ended while it was started' });
+      throw new KernelError({
+        errno: errnoValues.ESRCH,
+        operation: `launch(${request.path})`,
+        hint: 'it ended while it was started',
+      });
     }
-    assert(status.signal === SIGTRAP, `the first stop of a traced program is SIGTRAP, not signal ${status.signal}`);
+    assert(
+      status.signal === SIGTRAP,
+      `the first stop of a traced program is SIGTRAP, not signal ${status.signal}`,
+    );
     const { ffi } = system;
-    system.check(ffi.ptrace(PTRACE_SETOPTIONS, pid, 0, BigInt(PTRACE_O_EXITKILL)), 'ptrace(PTRACE_SETOPTIONS)');
+    system.check(
+      ffi.ptrace(PTRACE_SETOPTIONS, pid, 0, BigInt(PTRACE_O_EXITKILL)),
+      'ptrace(PTRACE_SETOPTIONS)',
+    );
     return new LinuxLaunchedTask(system, pid, this.#waitEnd);
   }
 
@@ -169,7 +179,10 @@ export class LinuxLaunchedTask implements LaunchedTask {
     assert(this.#held, 'a task is resumed once');
     this.#held = false;
     if (this.#endedHeld !== undefined) return;
-    this.#system.check(this.#system.ffi.ptrace(PTRACE_DETACH, this.pid, 0, 0n), `ptrace(PTRACE_DETACH, ${this.pid})`);
+    this.#system.check(
+      this.#system.ffi.ptrace(PTRACE_DETACH, this.pid, 0, 0n),
+      `ptrace(PTRACE_DETACH, ${this.pid})`,
+    );
     this.#reapAtEnd().then(this.#resolveEnded, this.#rejectEnded);
   }
 
@@ -193,7 +206,10 @@ export class LinuxLaunchedTask implements LaunchedTask {
   /** Runs on until the next stop, with `signal` delivered; the signal it stopped with, `undefined` when it ended. */
   continueToStop(signal: number = 0): number | undefined {
     const { ffi } = this.#system;
-    this.#system.check(ffi.ptrace(PTRACE_CONT, this.pid, 0, BigInt(signal)), `ptrace(PTRACE_CONT, ${this.pid})`);
+    this.#system.check(
+      ffi.ptrace(PTRACE_CONT, this.pid, 0, BigInt(signal)),
+      `ptrace(PTRACE_CONT, ${this.pid})`,
+    );
     const status = waitFor(this.#system, this.pid);
     if (status.type === 'stopped') return status.signal;
     this.#ended(status);
@@ -233,7 +249,10 @@ export class LinuxLaunchedTask implements LaunchedTask {
   }
 
   #peek(request: number, address: number): bigint {
-    return this.#system.ffi.ptracePeek(request, this.pid, address) ?? this.#system.fail(`ptrace(PEEK ${address}, ${this.pid})`);
+    return (
+      this.#system.ffi.ptracePeek(request, this.pid, address) ??
+      this.#system.fail(`ptrace(PEEK ${address}, ${this.pid})`)
+    );
   }
 
   #poke(request: number, address: number, value: bigint): void {

@@ -61,7 +61,11 @@ export class LinuxPerfEvent implements PerfEvent {
 
   modify(attr: PerfEventAttr): void {
     this.#system.scratch((scratch) =>
-      this.#ioctl('MODIFY_ATTRIBUTES', PERF_EVENT_IOC_MODIFY_ATTRIBUTES, scratch.put(encodePerfEventAttr(attr))),
+      this.#ioctl(
+        'MODIFY_ATTRIBUTES',
+        PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
+        scratch.put(encodePerfEventAttr(attr)),
+      ),
     );
   }
 
@@ -75,7 +79,10 @@ export class LinuxPerfEvent implements PerfEvent {
     assert((format & PERF_FORMAT_GROUP) === 0, 'read() is for events without PERF_FORMAT_GROUP');
     return this.#system.scratch((scratch) => {
       const out = scratch.alloc(40);
-      const got = this.#system.check(this.#system.ffi.read(this.#fd, out.address, 40), `read(${this.#description})`);
+      const got = this.#system.check(
+        this.#system.ffi.read(this.#fd, out.address, 40),
+        `read(${this.#description})`,
+      );
       let offset = 0;
       const next = (): bigint => {
         offset += 8;
@@ -97,7 +104,11 @@ export class LinuxPerfEvent implements PerfEvent {
     const address = this.#system.ffi.mmap(lengthBytes, PROT_READ_WRITE, MAP_SHARED, this.#fd);
     if (address === -1) this.#system.fail(`mmap(${dataPages} data pages of ${this.#description})`);
     this.#mapping = { address, lengthBytes };
-    return { dataBytes: dataPages * pageBytes, memory: this.#system.ffi.view(address, lengthBytes), pageBytes };
+    return {
+      dataBytes: dataPages * pageBytes,
+      memory: this.#system.ffi.view(address, lengthBytes),
+      pageBytes,
+    };
   }
 
   /** Where the ring is mapped. */
@@ -106,7 +117,8 @@ export class LinuxPerfEvent implements PerfEvent {
   }
 
   close(): void {
-    if (this.#mapping !== undefined) this.#system.ffi.munmap(this.#mapping.address, this.#mapping.lengthBytes);
+    if (this.#mapping !== undefined)
+      this.#system.ffi.munmap(this.#mapping.address, this.#mapping.lengthBytes);
     this.#mapping = undefined;
     if (this.#fd >= 0) this.#system.ffi.close(this.#fd);
     this.#fd = -1;

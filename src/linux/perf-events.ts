@@ -27,7 +27,14 @@ export class LinuxEvents implements Events {
   open(attr: PerfEventAttr, target: EventTarget): LinuxPerfEvent {
     const fd = this.#system.scratch((scratch) => {
       const at = scratch.put(encodePerfEventAttr(attr));
-      return this.#system.ffi.syscall(this.#syscallNumber, at, target.pid, target.cpu, -1, PERF_FLAG_FD_CLOEXEC);
+      return this.#system.ffi.syscall(
+        this.#syscallNumber,
+        at,
+        target.pid,
+        target.cpu,
+        -1,
+        PERF_FLAG_FD_CLOEXEC,
+      );
     });
     const description = describe(attr, target);
     if (fd < 0) this.#system.fail(`perf_event_open(${description})`);
@@ -55,4 +62,3 @@ function describe(attr: PerfEventAttr, target: EventTarget): string {
       : `event type ${attr.type} config ${attr.config ?? 0n}`;
   return `${what}, pid ${target.pid}, cpu ${target.cpu}`;
 }
-

@@ -1,5 +1,5 @@
-import { KernelError } from '../base/kernel-error.ts';
 import { assert } from '../base/assert.ts';
+import { KernelError } from '../base/kernel-error.ts';
 import { encodeUtf8 } from '../base/text.ts';
 import { type Ffi, loadFfi } from './ffi.ts';
 
@@ -11,7 +11,11 @@ const arenaBytes = 1 << 20;
 /** Memory that the kernel is shown, with views of it. Valid until the {@link System.scratch} that gave it returns. */
 export interface Scratch {
   /** Zeroed memory, 16-byte aligned. */
-  alloc(lengthBytes: number): { readonly address: number; readonly bytes: Uint8Array; readonly view: DataView };
+  alloc(lengthBytes: number): {
+    readonly address: number;
+    readonly bytes: Uint8Array;
+    readonly view: DataView;
+  };
   /** `bytes` copied there. */
   put(bytes: Uint8Array): number;
   /** `text` as UTF-8 with a NUL behind. */

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { errnoValues } from '../base/errno.ts';
 import { isKernelError, KernelError } from '../base/kernel-error.ts';
-import type { LaunchedTask, LaunchRequest, Tasks, TaskStatus } from '../surface/tasks.ts';
+import type { LaunchedTask, LaunchRequest, TaskStatus, Tasks } from '../surface/tasks.ts';
 import { syscallNumbers } from '../uapi/syscall-numbers.ts';
 import { asKernelError } from './files.ts';
 import { Launcher } from './launch.ts';
@@ -19,7 +19,8 @@ function procRead<Result>(operation: string, tid: number, call: () => Result): R
   try {
     return asKernelError(operation, call);
   } catch (error) {
-    if (isKernelError(error, 'ENOENT')) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task ${tid}` });
+    if (isKernelError(error, 'ENOENT'))
+      throw new KernelError({ errno: errnoValues.ESRCH, operation: `task ${tid}` });
     throw error;
   }
 }
@@ -99,7 +100,8 @@ export class LinuxTasks implements Tasks {
   waitEnd(pid: number): { readonly ended: Promise<void>; close(): void } {
     const fd = this.#system.ffi.syscall(this.#pidfdOpen, pid, 0, 0, 0, 0);
     if (fd < 0) {
-      if (this.#system.ffi.errno() === errnoValues.ESRCH) return { ended: Promise.resolve(), close: () => {} };
+      if (this.#system.ffi.errno() === errnoValues.ESRCH)
+        return { ended: Promise.resolve(), close: () => {} };
       this.#system.fail(`pidfd_open(${pid})`);
     }
     return waitForFds(this.#system, [fd], POLLIN, () => {

@@ -5,6 +5,7 @@ export const hitFlags = {
   /**
    * This hit is a further iteration of the kernel copy that made the previous hit of this column set: same thread,
    * same watch, and the registers of the string instruction went on from where they stood. Set only when certain.
+   * Such a hit has the site of the first one.
    */
   continuesCopy: 2,
 } as const;
@@ -35,8 +36,11 @@ export class HitColumns {
   readonly flags: Uint8Array;
 
   /** Over `buffer`, which holds {@link HitColumns.bytesFor}(n) bytes; without one, room for `capacity` rows is allocated. */
-  constructor(storage: { readonly capacity: number } | { readonly buffer: ArrayBuffer; readonly length: number }) {
-    const buffer = 'buffer' in storage ? storage.buffer : new ArrayBuffer(HitColumns.bytesFor(storage.capacity));
+  constructor(
+    storage: { readonly capacity: number } | { readonly buffer: ArrayBuffer; readonly length: number },
+  ) {
+    const buffer =
+      'buffer' in storage ? storage.buffer : new ArrayBuffer(HitColumns.bytesFor(storage.capacity));
     const capacity = 'buffer' in storage ? Math.floor(buffer.byteLength / bytesPerRow) : storage.capacity;
     this.buffer = buffer;
     this.capacity = capacity;
@@ -68,9 +72,23 @@ export const siteWords = 3;
 /** What a ring says besides hits, in the order of time. 64-bit times are nanoseconds of CLOCK_MONOTONIC. */
 export type RingNotice =
   /** A thread has a new name; `exec`: because it executed another program. */
-  | { readonly type: 'comm'; readonly timeNs: bigint; readonly pid: number; readonly tid: number; readonly comm: string; readonly exec: boolean }
+  | {
+      readonly type: 'comm';
+      readonly timeNs: bigint;
+      readonly pid: number;
+      readonly tid: number;
+      readonly comm: string;
+      readonly exec: boolean;
+    }
   /** A thread (`pid` equals `parentPid`) or a process was created. */
-  | { readonly type: 'fork'; readonly timeNs: bigint; readonly pid: number; readonly tid: number; readonly parentPid: number; readonly parentTid: number }
+  | {
+      readonly type: 'fork';
+      readonly timeNs: bigint;
+      readonly pid: number;
+      readonly tid: number;
+      readonly parentPid: number;
+      readonly parentTid: number;
+    }
   | { readonly type: 'exit'; readonly timeNs: bigint; readonly pid: number; readonly tid: number }
   /** Executable memory was mapped. */
   | {

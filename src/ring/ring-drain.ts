@@ -1,5 +1,5 @@
-import { decodeCString } from '../base/text.ts';
 import { joinPair } from '../base/pair.ts';
+import { decodeCString } from '../base/text.ts';
 import {
   PERF_CONTEXT_KERNEL_LOW,
   PERF_CONTEXT_MAX_LOW,
@@ -13,7 +13,7 @@ import {
   PERF_RECORD_MMAP2,
   PERF_RECORD_SAMPLE,
 } from '../uapi/perf-event-ring.ts';
-import { type HitBatch, HitColumns, hitFlags, type RingNotice } from './hit-columns.ts';
+import { type HitBatch, type HitColumns, hitFlags, type RingNotice } from './hit-columns.ts';
 import { SiteTable, StackTable, WatchIds } from './interning.ts';
 import type { RingView } from './ring-view.ts';
 import { type SampleLayout, sampleIdTimeWordsFromEnd } from './sample-layout.ts';
@@ -23,6 +23,7 @@ const never = Number.MAX_SAFE_INTEGER;
 
 /** What is remembered of the last hit of a ring, to tell whether the next one goes on with the same kernel copy. */
 interface LastCopy {
+  site: number;
   tid: number;
   watch: number;
   countLow: number;
@@ -66,7 +67,7 @@ export class RingDrain {
       view,
       headLow: view.tailLow,
       nextTime: never,
-      last: { tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
+      last: { site: 0, tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
     });
   }
 
@@ -173,7 +174,14 @@ export class RingDrain {
         if (copyRegisters) {
           // abi is 0 where there are no registers; then nothing follows it.
           if (kernel && words[next & wordMask] !== 0) {
-            if (continuesCopy(last, tid, watch, words, wordMask, next + 2)) flags |= hitFlags.continuesCopy;
+            if (continuesCopy(last, tid, watch, words, wordMask, next + 2)) {
+              flags |= hitFlags.continuesCopy;
+              // After the last iteration the address is that of the next instruction; the code is the same.
+              site = last.site;
+              siteLow = 0;
+              siteHigh = 0;
+            }
+            last.site = site;
             last.tid = tid;
             last.watch = watch;
             last.countLow = words[(next + 2) & wordMask]!;
@@ -214,7 +222,10 @@ export class RingDrain {
   #notice(ring: RingState, w: number, type: number, misc: number, sizeBytes: number): void {
     const { words, wordMask } = ring.view;
     const word = (index: number): number => words[(w + index) & wordMask]!; // masked
-    const timeNs = joinPair(word(sizeBytes / 4 - sampleIdTimeWordsFromEnd), word(sizeBytes / 4 - sampleIdTimeWordsFromEnd + 1));
+    const timeNs = joinPair(
+      word(sizeBytes / 4 - sampleIdTimeWordsFromEnd),
+      word(sizeBytes / 4 - sampleIdTimeWordsFromEnd + 1),
+    );
     const text = (from: number): string => {
       const count = sizeBytes / 4 - 8 - from;
       const copy = new Uint32Array(Math.max(0, count));
@@ -233,7 +244,14 @@ export class RingDrain {
         });
         break;
       case PERF_RECORD_FORK:
-        this.#notices.push({ type: 'fork', timeNs, pid: word(2), parentPid: word(3), tid: word(4), parentTid: word(5) });
+        this.#notices.push({
+          type: 'fork',
+          timeNs,
+          pid: word(2),
+          parentPid: word(3),
+          tid: word(4),
+          parentTid: word(5),
+        });
         break;
       case PERF_RECORD_EXIT:
         this.#notices.push({ type: 'exit', timeNs, pid: word(2), tid: word(4) });
@@ -270,7 +288,9 @@ function peekTime(ring: RingState): number {
   const { words, wordMask } = view;
   const w = (view.tailLow >>> 2) & wordMask;
   const at =
-    words[w] === PERF_RECORD_SAMPLE ? w + 8 : w + (words[(w + 1) & wordMask]! >>> 18) - sampleIdTimeWordsFromEnd; // masked; size/4
+    words[w] === PERF_RECORD_SAMPLE
+      ? w + 8
+      : w + (words[(w + 1) & wordMask]! >>> 18) - sampleIdTimeWordsFromEnd; // masked; size/4
   return words[(at + 1) & wordMask]! * 0x1_0000_0000 + words[at & wordMask]!; // masked
 }
 
@@ -287,7 +307,8 @@ function continuesCopy(
   at: number,
 ): boolean {
   if (last.tid !== tid || last.watch !== watch) return false;
-  if (words[(at + 1) & mask] !== last.countHigh || words[(at + 3) & mask] !== last.destinationHigh) return false;
+  if (words[(at + 1) & mask] !== last.countHigh || words[(at + 3) & mask] !== last.destinationHigh)
+    return false;
   const counted = last.countLow - words[at & mask]!; // masked
   const moved = words[(at + 2) & mask]! - last.destinationLow; // masked
   if (counted <= 0 || moved <= 0) return false;

@@ -19,7 +19,10 @@ export class RingView {
 
   constructor(memory: ArrayBufferLike, pageBytes: number) {
     this.dataBytes = memory.byteLength - pageBytes;
-    assert(this.dataBytes > 0 && (this.dataBytes & (this.dataBytes - 1)) === 0, `a ring's data is a power of two, not ${this.dataBytes} bytes`);
+    assert(
+      this.dataBytes > 0 && (this.dataBytes & (this.dataBytes - 1)) === 0,
+      `a ring's data is a power of two, not ${this.dataBytes} bytes`,
+    );
     this.words = new Uint32Array(memory, pageBytes, this.dataBytes / 4);
     this.wordMask = this.words.length - 1;
     this.#control32 = new Int32Array(memory, 0, pageBytes / 4);

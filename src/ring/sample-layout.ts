@@ -1,4 +1,6 @@
 import {
+  PERF_REG_X86_CX,
+  PERF_REG_X86_DI,
   PERF_SAMPLE_CALLCHAIN,
   PERF_SAMPLE_CPU,
   PERF_SAMPLE_IDENTIFIER,
@@ -6,8 +8,6 @@ import {
   PERF_SAMPLE_REGS_INTR,
   PERF_SAMPLE_TID,
   PERF_SAMPLE_TIME,
-  PERF_REG_X86_CX,
-  PERF_REG_X86_DI,
 } from '../uapi/perf-event-attr.ts';
 
 /**

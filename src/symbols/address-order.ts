@@ -6,6 +6,7 @@
  */
 export function addressOrder(addresses: Float64Array): Uint32Array {
   const count = addresses.length;
+  // Every `!` below is an index under `count`, or a digit under `radix`.
   let order = new Uint32Array(count);
   for (let i = 0; i < count; i++) order[i] = i;
   if (isSorted(addresses)) return order;
@@ -54,6 +55,7 @@ export function lastAtOrBelow(starts: Float64Array, address: number): number {
   let high = starts.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
+    // In bounds: low <= middle < high.
     if (starts[middle]! <= address) low = middle + 1;
     else high = middle;
   }
@@ -65,6 +67,7 @@ const smallCount = 4_096;
 
 function isSorted(values: Float64Array): boolean {
   for (let i = 1; i < values.length; i++) {
+    // In bounds: 0 < i < length.
     if (values[i]! < values[i - 1]!) return false;
   }
   return true;

@@ -98,14 +98,19 @@ export class AddressSpace {
    * exception: a program's local variable is not hidden by a function of a library that happens to have its name.
    */
   resolve(request: ResolveRequest): Resolution {
-    const modules = this.#modulesNamed(request.module);
+    const named = this.#modulesNamed(request.module);
+    // "prog.c:state": no module, then a source file.
+    const sourceFile = named.length > 0 ? undefined : request.module;
+    const modules = named.length > 0 ? named : this.modules();
     let global: { module: Module; symbol: ElfSymbol } | undefined;
     let wanted: { module: Module; symbol: ElfSymbol } | undefined;
     const locals: ResolvedSymbol[] = [];
     let programHasLocals = false;
     let localDataBefore = false;
     for (const module of modules) {
-      const symbols = module.symbols.find(request.name);
+      const all = module.symbols.find(request.name);
+      const symbols =
+        sourceFile === undefined ? all : all.filter((symbol) => symbol.sourceFile === sourceFile);
       const first = symbols[0];
       if (first === undefined) continue;
       if (!first.defined) {
@@ -130,9 +135,18 @@ export class AddressSpace {
     if (only !== undefined && others.length === 0) return found(only.module, only.symbol);
     if (only !== undefined) return { kind: 'ambiguous', candidates: locals };
     if (wanted !== undefined) return { kind: 'unmapped', reason: 'undefined', ...wanted };
+    if (sourceFile !== undefined) {
+      return {
+        kind: 'unknown',
+        moduleKnown: false,
+        nearMisses: [],
+        strippedModules: [],
+        unreadableModules: [],
+      };
+    }
     return {
       kind: 'unknown',
-      moduleKnown: request.module === undefined || modules.length > 0,
+      moduleKnown: true,
       nearMisses: nearMisses(request.name, modules),
       strippedModules: modules.filter((module) => module.stripped),
       unreadableModules: modules.filter((module) => module.error !== undefined),
@@ -141,11 +155,19 @@ export class AddressSpace {
 
   /**
    * The address of `MODULE+0xOFFSET`: `offset` bytes from the lowest load address of the module (see
-   * {@link Module.loadAddress}), as {@link locate} gives it in `moduleOffset`. `undefined` if there is no such module.
+   * {@link Module.loadAddress}), as {@link locate} gives it in `moduleOffset`. Of what is no module ("[heap]", a data file), the mapping's or the file's start is offset 0.
+   * `undefined` if there is nothing of the name.
    */
   moduleOffset(module: string, offset: bigint): bigint | undefined {
     const [first] = this.#modulesNamed(module);
-    return first === undefined ? undefined : BigInt.asUintN(64, first.loadAddress + offset);
+    if (first !== undefined) return BigInt.asUintN(64, first.loadAddress + offset);
+    for (const one of this.#mappings) {
+      const isNamed = one.path === module || one.path.endsWith(`/${module}`);
+      if (!isNamed || one.path === '') continue;
+      const into = offset - (one.inode === 0n ? 0n : one.offset);
+      if (into >= 0n && into < one.end - one.start) return one.start + into;
+    }
+    return undefined;
   }
 
   /**

@@ -152,10 +152,11 @@ export class ElfFile {
    * with its segment; `undefined` if it is in neither.
    */
   endOfLabels(): (sectionIndex: number, value: bigint) => bigint | undefined {
+    const segments = this.segments.slice(0, mostSearchedSegments);
     return (sectionIndex, value) => {
       const section = this.#headers.sections.at(sectionIndex);
       if (section !== undefined && section.type !== 0) return section.address + section.sizeBytes;
-      const segment = this.segments.find((one) => value >= one.vaddr && value - one.vaddr < one.memBytes);
+      const segment = segments.find((one) => value >= one.vaddr && value - one.vaddr < one.memBytes);
       return segment === undefined ? undefined : segment.vaddr + segment.memBytes;
     };
   }
@@ -238,6 +239,8 @@ const mostStringTableBytes = 768 * 1024 * 1024;
 // Notes are small; a core file's are not, and are not looked through.
 const mostNoteBytes = 64 * 1024;
 const mostNoteRanges = 64;
+// Linkers make four or five; a hostile file's 65,536 are not searched for each of its labels.
+const mostSearchedSegments = 64;
 const mostNamesBytes = 16 * 1024 * 1024;
 // PATH_MAX.
 const mostPathBytes = 4096;

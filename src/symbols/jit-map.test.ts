@@ -79,7 +79,8 @@ test('the map that V8 writes is understood', () => {
       'function writer(n) { let s = 0; for (let i = 0; i < n; i++) s += i; return s; }\nlet t = 0;\nfor (let i = 0; i < 50000; i++) t += ((x) => writer(x))(7);\n',
     );
     const flags = ['--perf-basic-prof', '--interpreted-frames-native-stack'];
-    const run = spawnSync(process.execPath, [...flags, script], { encoding: 'utf8' });
+    // In the folder, because V8 leaves an isolate-*.log where it runs.
+    const run = spawnSync(process.execPath, [...flags, script], { encoding: 'utf8', cwd: folder });
     expect(run.status).toBe(0);
     const path = `/tmp/perf-${run.pid}.map`;
     const text = readFileSync(path, 'latin1');

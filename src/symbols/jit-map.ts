@@ -87,9 +87,9 @@ export class JitMap {
   at(address: bigint): JitCode | undefined {
     this.#pieces ??= lastPainted(this.#starts, this.#ends);
     const place = lastAtOrBelow(this.#pieces.bounds, addressNumber(address));
-    const entry = place < 0 ? -1 : this.#pieces.owners[place]!;
+    const entry = place < 0 ? -1 : this.#pieces.owners[place]!; // in bounds
     if (entry < 0) return undefined;
-    const start = this.#starts[entry]!;
+    const start = this.#starts[entry]!; // in bounds: owners are entries
     const name = this.#text.slice(this.#nameStarts[entry], this.#nameEnds[entry]);
     return {
       ...parseV8CodeName(name),
@@ -114,6 +114,7 @@ interface Pieces {
  * one has, and pieces taken are jumped over, so the time is near linear whatever overlaps.
  */
 function lastPainted(starts: Float64Array, ends: Float64Array): Pieces {
+  // Every `!` below is an index under `count`, or a piece under `boundCount`.
   const count = starts.length;
   const all = new Float64Array(count * 2);
   all.set(starts);

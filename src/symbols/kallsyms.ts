@@ -84,7 +84,7 @@ export class Kallsyms {
     if (!(value < 0)) return undefined;
     const place = lastAtOrBelow(this.#index.starts, value);
     if (place < 0) return undefined;
-    const symbol = this.#symbol(this.#index.lines[place]!);
+    const symbol = this.#symbol(this.#index.lines[place]!); // in bounds
     return { symbol, offset: BigInt.asUintN(64, address) - symbol.address };
   }
 
@@ -108,6 +108,7 @@ export class Kallsyms {
     let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
+      // In bounds: low <= middle < high.
       if (this.#lineStarts[middle]! <= at) low = middle + 1;
       else high = middle;
     }
@@ -136,7 +137,7 @@ export class Kallsyms {
     const lines = new Uint32Array(order.length);
     let count = 0;
     for (const line of order) {
-      const address = this.#addresses[line]!;
+      const address = this.#addresses[line]!; // in bounds: the order is of these lines
       // User-half values are offsets of per-CPU variables, not addresses.
       if (!(address < 0)) continue;
       if (count > 0 && starts[count - 1] === address) {
@@ -151,7 +152,7 @@ export class Kallsyms {
   }
 
   #rank(line: number): number {
-    const start = this.#lineStarts[line]!;
+    const start = this.#lineStarts[line]!; // in bounds, as in #symbol
     const type = this.#text.charCodeAt(start + 17);
     let underscores = 0;
     while (underscores < 7 && this.#text.charCodeAt(start + 19 + underscores) === 0x5f) underscores++;

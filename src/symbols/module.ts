@@ -70,20 +70,18 @@ export class Module {
 
   /**
    * Whether `name` means this module: its path, the end of its path from a slash on, its base name, or the base name
-   * without the version behind ".so" ("libfoo.so" for "libfoo.so.1.2").
+   * without the version behind ".so" or a part of it ("libfoo.so" and "libfoo.so.1" for "libfoo.so.1.2").
    */
   isNamed(name: string): boolean {
     if (name === '') return false;
     if (name === this.path || name === this.name || this.path.endsWith(`/${name}`)) return true;
     const slash = name.lastIndexOf('/');
-    if (slash >= 0 && !this.path.slice(0, this.path.lastIndexOf('/') + 1).endsWith(name.slice(0, slash + 1)))
-      return false;
+    const folder = name.slice(0, slash + 1);
+    const ownFolder = this.path.slice(0, this.path.length - this.name.length);
+    if (folder !== '' && folder !== ownFolder && !ownFolder.endsWith(`/${folder}`)) return false;
     const wanted = name.slice(slash + 1);
-    return (
-      this.name.startsWith(`${wanted}.`) &&
-      wanted.endsWith('.so') &&
-      /^[0-9.]+$/.test(this.name.slice(wanted.length))
-    );
+    if (!this.name.startsWith(wanted) || !/\.so(?:\.[0-9.]+)?$/.test(wanted)) return false;
+    return /^\.[0-9.]+$/.test(this.name.slice(wanted.length));
   }
 
   /** The address of a vaddr of the file. */

@@ -38,6 +38,7 @@ export class NearMissSearch<T> {
   offer(bytes: Uint8Array, offset: number, handicap: number, make: () => T): void {
     if (this.#work <= 0 || this.#needle.length === 0 || this.#most <= 0) return;
     const full = this.#best.length >= this.#most;
+    // Not empty if it is full: #most is above 0.
     const worst = full ? this.#best[this.#best.length - 1]!.distance : Number.POSITIVE_INFINITY;
     if (handicap >= worst) return;
     const distance = this.#distanceOf(bytes, offset) + handicap;
@@ -60,7 +61,7 @@ export class NearMissSearch<T> {
     let letters = 0;
     let mayContain = false;
     for (let i = offset; i < bytes.length && length < longestName; i++) {
-      const byte = bytes[i]!;
+      const byte = bytes[i]!; // in bounds
       if (byte === 0 || byte === atSign) break;
       const folded = byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte;
       if (folded === first) mayContain = true;
@@ -120,7 +121,7 @@ function bitCount(word: number): number {
 
 /** Edits (insert, delete, replace, swap two neighbours) from `a` to `b`, or Infinity if there are more than `most`. */
 function editDistance(a: Uint8Array, aLength: number, b: Uint8Array, most: number): number {
-  const width = b.length + 1;
+  const width = b.length + 1; // every `!` below is an index under it
   let previous2 = new Int32Array(width);
   let previous = new Int32Array(width);
   let current = new Int32Array(width);

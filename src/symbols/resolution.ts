@@ -4,7 +4,10 @@ import type { ElfSymbol } from './symbol-table.ts';
 /** A name to find in a process. */
 export interface ResolveRequest {
   readonly name: string;
-  /** Only in modules that {@link Module.isNamed} this. */
+  /**
+   * Only in modules that {@link Module.isNamed} this; if there is none, only local symbols of the source file of this
+   * name ("prog.c"), which is what tells ambiguous ones apart.
+   */
   readonly module?: string;
 }
 
@@ -27,7 +30,7 @@ export type Resolution =
     }
   | {
       readonly kind: 'unknown';
-      /** Whether any module is the one that was named; true if none was. */
+      /** Whether any module is the one that was named; true if none was. If false, there is no advice either. */
       readonly moduleKnown: boolean;
       /** Names that may have been meant, the likeliest first. */
       readonly nearMisses: readonly { readonly symbol: ElfSymbol; readonly module: Module }[];

@@ -181,13 +181,19 @@ function nameMatches(strings: Uint8Array, at: number, wanted: Uint8Array, anyVer
 }
 
 const atSign = 0x40;
+// Templates make names of tens of kilobytes. Paths are shorter, and thousands may be given at once.
 const longestName = 64 * 1024;
+const longestPath = 4_096;
 
 /** The name at `at` and whether it says `name@VERSION`, the mark of an old version (`name@@VERSION` is the default). */
-function readName(strings: Uint8Array, at: number): { name: string; old: boolean } {
+function readName(
+  strings: Uint8Array,
+  at: number,
+  mostBytes: number = longestName,
+): { name: string; old: boolean } {
   let end = at;
   let versionAt = -1;
-  while (end < strings.length && end - at < longestName && strings[end] !== 0) {
+  while (end < strings.length && end - at < mostBytes && strings[end] !== 0) {
     if (versionAt < 0 && end > at && strings[end] === atSign) versionAt = end;
     end++;
   }
@@ -213,7 +219,7 @@ function symbolOf(part: RawSymbols, index: number, sourceFileAt: number): ElfSym
     defaultVersion: !old && ((part.versions?.[index] ?? 0) & versionHidden) === 0,
   };
   if (binding !== STB_LOCAL || sourceFileAt === 0) return symbol;
-  const sourceFile = readName(part.strings, sourceFileAt).name;
+  const sourceFile = readName(part.strings, sourceFileAt, longestPath).name;
   return sourceFile === '' ? symbol : { ...symbol, sourceFile };
 }
 

@@ -274,5 +274,8 @@ export function decodePerfEventAttr(bytes: Uint8Array): PerfEventAttr {
 /** Whether a reserved field of the structure, or a byte beyond its known end, is not 0. */
 export function perfEventAttrReservedBytes(bytes: Uint8Array): boolean {
   const reserved = [110, 111, 116, 117, 118, 119];
-  return reserved.some((offset) => (bytes[offset] ?? 0) !== 0) || bytes.subarray(PERF_ATTR_SIZE_VER7).some((byte) => byte !== 0);
+  return (
+    reserved.some((offset) => (bytes[offset] ?? 0) !== 0) ||
+    bytes.subarray(PERF_ATTR_SIZE_VER7).some((byte) => byte !== 0)
+  );
 }

@@ -1,10 +1,10 @@
+import { KernelError } from '../base/kernel-error.ts';
 import { joinPair } from '../base/pair.ts';
-import { type HitBatch, siteWords } from '../ring/hit-columns.ts';
+import { type HitBatch, type HitColumns, siteWords } from '../ring/hit-columns.ts';
 import type { Surface } from '../surface/surface.ts';
 import { AddressSpace } from '../symbols/address-space.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import { Kallsyms } from '../symbols/kallsyms.ts';
-import { KernelError } from '../base/kernel-error.ts';
 import { findAccessingInstruction } from './instructions/find-accessing-instruction.ts';
 import { FunctionSweeps } from './instructions/function-sweeps.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
@@ -51,6 +51,8 @@ export class CodeSites {
   readonly #pids: number[] = [];
   readonly #stacks: Uint32Array[] = [];
   readonly #processes: Map<number, ProcessCode> = new Map();
+  /** By stack: the site of its innermost script frame, -1 if there is none. */
+  readonly #scriptSites: Map<number, number> = new Map();
   readonly #locations: Map<number, CodeLocation> = new Map();
   readonly #accesses: Map<string, CodeAccess> = new Map();
   #kallsyms: { readonly table: Kallsyms | undefined } | undefined;
@@ -61,9 +63,12 @@ export class CodeSites {
 
   /** Takes the table entries that a batch brings. */
   add(batch: HitBatch): void {
+    const firstNew = this.size;
+    const pids = new Set<number>();
     for (let at = 0; at < batch.newSites.length; at += siteWords) {
       this.#addresses.push(joinPair(batch.newSites[at]!, batch.newSites[at + 1]!)); // three words an entry
       this.#pids.push(batch.newSites[at + 2]!); // likewise
+      pids.add(batch.newSites[at + 2]!); // likewise
     }
     for (let at = 0; at < batch.newStacks.length; ) {
       const frames = batch.newStacks[at]!; // at < length
@@ -84,6 +89,24 @@ export class CodeSites {
         inode: notice.inode,
         path: notice.path === '//anon' ? '' : notice.path,
       });
+    }
+    // Named at once: the process may end, and a JIT compiler may give the address to other code.
+    for (const pid of pids) if (pid !== 0) this.#process(pid).space.refreshJitMap();
+    for (let site = firstNew; site < this.size; site++) if (this.#pids[site] !== 0) this.location(site);
+  }
+
+  /** Gives each hit with a stack the site of its innermost frame in a script, if it has one. */
+  attributeToScripts(columns: HitColumns): void {
+    for (let row = 0; row < columns.length; row++) {
+      const stack = columns.stack[row]!; // row < length
+      if (stack === 0) continue;
+      let site = this.#scriptSites.get(stack);
+      if (site === undefined) {
+        site =
+          [...(this.#stacks[stack - 1] ?? [])].find((frame) => this.location(frame).file !== undefined) ?? -1;
+        this.#scriptSites.set(stack, site);
+      }
+      if (site >= 0) columns.site[row] = site;
     }
   }
 
@@ -132,7 +155,9 @@ export class CodeSites {
   }
 
   /** The frames of a stack, innermost first; `stack` as in a batch's column, 0 has none. */
-  frames(stack: number): { readonly address: bigint; readonly kernel: boolean; readonly location: CodeLocation }[] {
+  frames(
+    stack: number,
+  ): { readonly address: bigint; readonly kernel: boolean; readonly location: CodeLocation }[] {
     const sites = stack === 0 ? undefined : this.#stacks[stack - 1];
     return [...(sites ?? [])].map((site) => ({
       address: this.#addresses[site]!, // frames are sites
@@ -165,7 +190,12 @@ export class CodeSites {
     process.sweeps ??= new FunctionSweeps(process.space, decoder);
     // The reported address may be the start of the function behind the accessing one: what lies before it counts.
     const { functionStart } = this.#locate(pid, sampleIp - (watch.access === 'x' ? 0n : 1n));
-    const found = findAccessingInstruction({ ip: sampleIp, functionStart, watch }, process.space, decoder, process.sweeps);
+    const found = findAccessingInstruction(
+      { ip: sampleIp, functionStart, watch },
+      process.space,
+      decoder,
+      process.sweeps,
+    );
     if (found === undefined) return unknown;
     return {
       ...unknown,

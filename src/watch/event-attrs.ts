@@ -1,6 +1,6 @@
+import { isKernelError } from '../base/kernel-error.ts';
 import { copyRegisterMask, type SampleLayout, sampleTypeOf } from '../ring/sample-layout.ts';
 import type { Events, PerfEvent } from '../surface/events.ts';
-import { isKernelError } from '../base/kernel-error.ts';
 import {
   HW_BREAKPOINT_RW,
   HW_BREAKPOINT_W,
@@ -34,7 +34,13 @@ export function probeEventFeatures(events: Events): EventFeatures {
     let event: PerfEvent | undefined;
     try {
       event = events.open(
-        { type: PERF_TYPE_SOFTWARE, config: BigInt(PERF_COUNT_SW_DUMMY), disabled: true, excludeKernel: true, ...attr },
+        {
+          type: PERF_TYPE_SOFTWARE,
+          config: BigInt(PERF_COUNT_SW_DUMMY),
+          disabled: true,
+          excludeKernel: true,
+          ...attr,
+        },
         { pid: 0, cpu: -1 },
       );
       return true;

@@ -69,7 +69,8 @@ function explainFull(context: RefusalContext): string {
   }
   const suspects = findSuspects(surface, scope);
   const taken = registers === undefined ? 'all are taken' : `all ${registers} are taken or too few are left`;
-  if (suspects.length === 0) return `${taken}, and no holder can be seen from here (a debugger or perf of another container or user?)`;
+  if (suspects.length === 0)
+    return `${taken}, and no holder can be seen from here (a debugger or perf of another container or user?)`;
   const more = suspects.length - mostSuspects;
   return `${taken}; held perhaps by ${suspects.slice(0, mostSuspects).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }
@@ -102,7 +103,8 @@ function findSuspects(surface: Surface, scope: Scope): string[] {
       const held = files
         .list(`/proc/${pid}/fd`)
         .filter((fd) => linkIs(files, `/proc/${pid}/fd/${fd}`, 'anon_inode:[perf_event]')).length;
-      if (held > 0) suspects.push(`${name(pid)}, which holds ${held} perf ${held === 1 ? 'event' : 'events'}`);
+      if (held > 0)
+        suspects.push(`${name(pid)}, which holds ${held} perf ${held === 1 ? 'event' : 'events'}`);
     } catch {
       // Of another user, or ended: cannot be told.
     }

@@ -78,6 +78,11 @@ export class HitReader {
     while (notice < notices.length) this.#apply(notices[notice++]!); // in range
   }
 
+  /** Applies the notices of a batch and passes over its hits. */
+  readNotices(batch: HitBatch): void {
+    for (const notice of batch.notices) this.#apply(notice);
+  }
+
   /** Whether a hit is held back. */
   get holds(): boolean {
     return this.#held !== undefined;

@@ -89,17 +89,44 @@ function at(found: ResolvedSymbol, offset: bigint): Place {
   };
 }
 
-function locateInKernel(request: WatchRequest, name: string, offset: bigint, names: NameSpace): Place | NoPlace {
+function locateInKernel(
+  request: WatchRequest,
+  name: string,
+  offset: bigint,
+  names: NameSpace,
+): Place | NoPlace {
   const kallsyms = names.kallsyms?.();
-  const fail = (why: string): NoPlace => ({ error: requestError(`'${request.text}': ${why}`), mayAppear: false });
-  if (kallsyms === undefined) return fail('names need a process (-p, -t or a command); give an address, or the name of a kernel symbol as root');
-  if (kallsyms.hidden) return fail('the kernel hides its addresses (/proc/kallsyms shows zeros); become root or set kernel.kptr_restrict to 0');
+  const fail = (why: string): NoPlace => ({
+    error: requestError(`'${request.text}': ${why}`),
+    mayAppear: false,
+  });
+  if (kallsyms === undefined)
+    return fail(
+      'names need a process (-p, -t or a command); give an address, or the name of a kernel symbol as root',
+    );
+  if (kallsyms.hidden)
+    return fail(
+      'the kernel hides its addresses (/proc/kallsyms shows zeros); become root or set kernel.kptr_restrict to 0',
+    );
   const [first, ...others] = kallsyms.find(name);
-  if (first === undefined) return fail(`no kernel symbol '${name}' in /proc/kallsyms (kernels often list functions only; give an address)`);
+  if (first === undefined)
+    return fail(
+      `no kernel symbol '${name}' in /proc/kallsyms (kernels often list functions only; give an address)`,
+    );
   if (others.length > 0) {
-    return fail(`${others.length + 1} kernel symbols have this name: ${[first, ...others].slice(0, 5).map((symbol) => hex(symbol.address)).join(' ')}; give the address`);
+    return fail(
+      `${others.length + 1} kernel symbols have this name: ${[first, ...others]
+        .slice(0, 5)
+        .map((symbol) => hex(symbol.address))
+        .join(' ')}; give the address`,
+    );
   }
-  return { address: first.address + offset, symbol: name, module: 'kernel', isFunction: /[tw]/i.test(first.type) };
+  return {
+    address: first.address + offset,
+    symbol: name,
+    module: 'kernel',
+    isFunction: /[tw]/i.test(first.type),
+  };
 }
 
 function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedRequest {
@@ -124,7 +151,11 @@ function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedReque
       ? ''
       : `; pieces that fit: ${spellPieces(spellPlace(request), place.address, fitting)}`;
   const size = request.lenBytes === undefined && place.sizeBytes !== undefined ? ' (its size)' : '';
-  return { request, error: requestError(`'${request.text}': ${reason}${size}${suggestion}`), mayAppear: false };
+  return {
+    request,
+    error: requestError(`'${request.text}': ${reason}${size}${suggestion}`),
+    mayAppear: false,
+  };
 }
 
 /** The request's place as it was written, without length and access. */
@@ -175,11 +206,14 @@ function explainResolution(
       const near = resolution.nearMisses.slice(0, mostListed).map(({ symbol }) => symbol.name);
       const parts = [`${prefix} no variable or function '${name}' in ${names.description}`];
       if (near.length > 0) parts.push(`did you mean ${[...new Set(near)].join(', ')}?`);
-      for (const module of resolution.unreadableModules.slice(0, 2)) parts.push(module.error?.message ?? `${module.name} cannot be read`);
+      for (const module of resolution.unreadableModules.slice(0, 2))
+        parts.push(module.error?.message ?? `${module.name} cannot be read`);
       const stripped = resolution.strippedModules.map((module) => module.name);
       const [main] = names.space?.modules() ?? [];
       if (main !== undefined && stripped.includes(main.name)) {
-        parts.push(`${main.name} is stripped (no symbol table): install its debug symbols, or give ${main.name}+0xOFFSET or an address`);
+        parts.push(
+          `${main.name} is stripped (no symbol table): install its debug symbols, or give ${main.name}+0xOFFSET or an address`,
+        );
       }
       return parts.join('; ');
     }

@@ -21,7 +21,9 @@ export class SurfaceProcessImage implements ProcessImage {
   }
 
   executablePath(): string | undefined {
-    return this.#attempt(() => this.#surface.files?.readlink(`/proc/${this.pid}/exe`).replace(/ \(deleted\)$/, ''));
+    return this.#attempt(() =>
+      this.#surface.files?.readlink(`/proc/${this.pid}/exe`).replace(/ \(deleted\)$/, ''),
+    );
   }
 
   /**
@@ -30,7 +32,11 @@ export class SurfaceProcessImage implements ProcessImage {
    */
   openMapped(mapping: Mapping): ByteSource | undefined {
     const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
-    const paths = [`/proc/${this.pid}/root${mapping.path}`, `/proc/${this.pid}/map_files/${range}`, mapping.path];
+    const paths = [
+      `/proc/${this.pid}/root${mapping.path}`,
+      `/proc/${this.pid}/map_files/${range}`,
+      mapping.path,
+    ];
     for (const path of paths) {
       const file = this.#openFile(path, mapping.inode);
       if (file !== undefined) return file;

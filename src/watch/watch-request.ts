@@ -49,7 +49,8 @@ export function parseWatchRequest(text: string): WatchRequest {
   };
   const isMem = text.startsWith('mem:');
   let rest = isMem ? text.slice(4) : text;
-  if (rest === '') bad('nothing to watch; expected NAME, NAME+OFFSET, FILE:NAME, MODULE+0xOFFSET or 0xADDRESS');
+  if (rest === '')
+    bad('nothing to watch; expected NAME, NAME+OFFSET, FILE:NAME, MODULE+0xOFFSET or 0xADDRESS');
 
   let only: WatchRequest['only'];
   let access: WatchAccess | undefined;
@@ -57,8 +58,11 @@ export function parseWatchRequest(text: string): WatchRequest {
   if (suffix !== null) {
     const [, first = '', second] = suffix;
     if (second !== undefined && isMem) {
-      access = parseAccess(first) ?? bad(`'${first}' is no access; expected letters out of r, w, x, each once`);
-      const modifiers = modifiersOf(second) ?? bad(`'${second}' are no modifiers; expected letters out of u, k, p, each once`);
+      access =
+        parseAccess(first) ?? bad(`'${first}' is no access; expected letters out of r, w, x, each once`);
+      const modifiers =
+        modifiersOf(second) ??
+        bad(`'${second}' are no modifiers; expected letters out of u, k, p, each once`);
       only = modifiers.only;
       rest = rest.slice(0, suffix.index);
     } else if (second === undefined) {
@@ -93,7 +97,8 @@ export function parseWatchRequest(text: string): WatchRequest {
   };
   const address = parseUnsigned(rest);
   if (address !== undefined) return { ...fields, location: { type: 'address', address } };
-  if (/^[0-9]/.test(rest)) bad(`'${rest}' is no address; expected a number, decimal or 0x hexadecimal, of 64 bits at most`);
+  if (/^[0-9]/.test(rest))
+    bad(`'${rest}' is no address; expected a number, decimal or 0x hexadecimal, of 64 bits at most`);
   if (isMem) bad(`'${rest}' is no address; mem: takes an address (leave mem: away to give a name)`);
   return { ...fields, location: parsePlace(rest, bad) };
 }
@@ -105,7 +110,8 @@ function parsePlace(place: string, bad: (why: string) => never): WatchLocation {
   let offset = 0n;
   if (offsetText !== undefined) {
     const parsed = parseUnsigned(offsetText);
-    if (parsed === undefined) return bad(`'${offsetText}' is no offset; expected a number, decimal or 0x hexadecimal`);
+    if (parsed === undefined)
+      return bad(`'${offsetText}' is no offset; expected a number, decimal or 0x hexadecimal`);
     offset = sign === '-' ? -parsed : parsed;
   }
   if (/[+\s]$/.test(name)) return bad(`'${name}' is no name`);

@@ -33,6 +33,11 @@ export interface SessionOptions {
   readonly requests: readonly WatchRequest[];
   /** Record a call stack with every hit. */
   readonly stacks?: boolean;
+  /**
+   * Attribute a hit to the script function that made it (JavaScript): its site is then the innermost frame of the stack
+   * that a JIT map gives a file for, instead of the runtime's own code. Implies `stacks`.
+   */
+  readonly scriptFrames?: boolean;
   /** Count hits without a sample for each; batches then carry notices only. */
   readonly countOnly?: boolean;
   /** Leave kernel mode out. */
@@ -53,6 +58,8 @@ export interface ArmedInfo {
   readonly watches: readonly PlannedWatch[];
   /** Process, thread or launched program; absent for whole CPUs. */
   readonly pid: number | undefined;
+  /** Its name. */
+  readonly comm: string;
   /** Threads armed at the start; 0 for whole CPUs. */
   readonly threads: number;
   readonly cpus: readonly number[];
@@ -75,6 +82,7 @@ export class WatchSession {
   readonly #armed: Armed;
   readonly #drain: HitDrain;
   readonly #maxHits: number;
+  readonly #scriptFrames: boolean;
   readonly #waiting: { close(): void } | undefined;
   #delivered: number = 0;
   #endReason: EndReason | undefined;
@@ -90,6 +98,7 @@ export class WatchSession {
     armed: Armed;
     drain: HitDrain;
     maxHits: number;
+    scriptFrames: boolean;
     endless: boolean;
   }) {
     this.info = parts.info;
@@ -99,6 +108,7 @@ export class WatchSession {
     this.#armed = parts.armed;
     this.#drain = parts.drain;
     this.#maxHits = parts.maxHits;
+    this.#scriptFrames = parts.scriptFrames;
     if (!parts.endless) {
       const wait = this.#armed.waitEnd();
       this.#waiting = wait;
@@ -110,13 +120,14 @@ export class WatchSession {
   static async open(options: SessionOptions): Promise<WatchSession> {
     const { surface, target, requests } = options;
     const { events, tasks } = surface;
-    if (events === undefined || tasks === undefined) throw refusalError(`${surface.kernel.description} offers no perf events`);
+    if (events === undefined || tasks === undefined)
+      throw refusalError(`${surface.kernel.description} offers no perf events`);
     if (requests.length === 0) throw requestError('nothing to watch');
     checkTarget(target, tasks);
     const features = probeEventFeatures(events);
     const userOnly = options.userOnly === true || !features.kernelMode;
     const layout: SampleLayout = {
-      stacks: options.stacks === true,
+      stacks: options.stacks === true || options.scriptFrames === true,
       copyRegisters: surface.kernel.machine === 'x86_64' && !userOnly && options.countOnly !== true,
     };
     // Started first: a worker takes its time to come up, while names are looked up here.
@@ -149,6 +160,7 @@ export class WatchSession {
           kernel: surface.kernel.description,
           watches: armed.watches,
           pid,
+          comm: pid === undefined ? '' : names.name(pid),
           threads: armed.threadCount,
           cpus: scope.type === 'cpus' ? scope.cpus : tasks.cpus,
           kernelMode: !userOnly,
@@ -160,6 +172,7 @@ export class WatchSession {
         armed,
         drain,
         maxHits: options.maxHits ?? Number.POSITIVE_INFINITY,
+        scriptFrames: options.scriptFrames === true,
         endless: scope.type === 'cpus',
       });
       launched?.resume();
@@ -186,6 +199,7 @@ export class WatchSession {
       }
       this.sites.add(batch);
       const { columns } = batch;
+      if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       const left = this.#maxHits - this.#delivered;
       if (columns.length >= left) {
         columns.length = left;
@@ -289,7 +303,9 @@ function checkTarget(target: Target, tasks: Tasks): void {
   }
   if (status.zombie) throw requestError(`${what} ${tid} has ended (it is a zombie)`);
   if (target.type === 'process' && status.pid !== tid) {
-    throw requestError(`${tid} is a thread of process ${status.pid}: watch the process (-p ${status.pid}) or the thread alone (-t ${tid})`);
+    throw requestError(
+      `${tid} is a thread of process ${status.pid}: watch the process (-p ${status.pid}) or the thread alone (-t ${tid})`,
+    );
   }
 }
 
@@ -298,7 +314,9 @@ async function launch(tasks: Tasks, request: LaunchRequest): Promise<LaunchedTas
     return await tasks.launch(request);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw requestError(`cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : ''}`);
+    throw requestError(
+      `cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : ''}`,
+    );
   }
 }
 
@@ -345,7 +363,10 @@ function armNamed(parts: {
   const later = plan(options.requests, launched === undefined);
   if (launched === undefined) return;
   if (later.length > 0) {
-    if (!launched.runToEntry()) throw refusalError(`the program ended while its libraries were loaded, before ${later.map((request) => `'${request.text}'`).join(', ')} could be armed`);
+    if (!launched.runToEntry())
+      throw refusalError(
+        `the program ended while its libraries were loaded, before ${later.map((request) => `'${request.text}'`).join(', ')} could be armed`,
+      );
     names.space?.refresh();
     plan(later, true);
   }
@@ -372,11 +393,15 @@ function nameSpaceOf(scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
   const description = `process ${pid} (${tasks.name(pid)})`;
   const space = sites.space(pid);
   if (space.mappings().length === 0) {
-    throw requestError(`${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`);
+    throw requestError(
+      `${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`,
+    );
   }
   const [main] = space.modules();
   if (main?.file?.bits === 32) {
-    throw requestError(`${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`);
+    throw requestError(
+      `${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`,
+    );
   }
   return { description, space };
 }

@@ -1,0 +1,73 @@
+import { hex } from '../base/hex.ts';
+import type { Hit } from '../watch/hit-reader.ts';
+import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
+import { codeText } from './code-text.ts';
+
+const taskWidth = 24;
+
+/** The lines above the hits: what is armed, what is left out, the titles of the columns. */
+export function armedText(info: ArmedInfo): string[] {
+  const where =
+    info.pid === undefined
+      ? `on CPU ${info.cpus.join(', ')}`
+      : `in ${info.comm}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
+  const lines = info.notes.map((note) => `# ${note}`);
+  for (const watch of info.watches) {
+    const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
+    const length =
+      watch.access === 'x' ? '' : `, ${watch.lenBytes} ${watch.lenBytes === 1 ? 'byte' : 'bytes'}`;
+    lines.push(
+      `# ${watch.text}: ${accessWords[watch.access]} ${hex(watch.address)}${length}${found} ${where}`,
+    );
+  }
+  lines.push(`# ${info.kernel}, ${info.kernelMode ? 'user and kernel mode' : 'user mode'}`);
+  return lines;
+}
+
+const accessWords = { w: 'writes to', rw: 'reads and writes of', x: 'execution of' } as const;
+
+/** The titles of the columns of {@link HitText}. */
+export function hitTitles(watchWidth: number): string {
+  return `# ${'seconds'.padStart(11)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  code`;
+}
+
+/** Builds the lines of hits as a person reads them. */
+export class HitText {
+  readonly #session: WatchSession;
+  readonly #startNs: bigint;
+  readonly #asm: boolean;
+  readonly #stacks: boolean;
+  /** Width of the column of watches. */
+  readonly watchWidth: number;
+
+  constructor(
+    session: WatchSession,
+    options: { readonly startNs: bigint; readonly asm: boolean; readonly stacks: boolean },
+  ) {
+    this.#session = session;
+    this.#startNs = options.startNs;
+    this.#asm = options.asm;
+    this.#stacks = options.stacks;
+    this.watchWidth = Math.max(5, ...session.info.watches.map((watch) => watch.text.length));
+  }
+
+  /** One hit: a line, and a line a frame where stacks are recorded. No newline at the end. */
+  line(hit: Hit): string {
+    const { code } = hit;
+    const task = `${hit.comm === '' ? '?' : hit.comm}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
+    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${hit.watch.text.padEnd(this.watchWidth)}  ${codeText(code.location)}`;
+    if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
+    if (hit.count > 1) line += `  x${hit.count}`;
+    if (!this.#stacks) return line;
+    for (const [i, frame] of this.#session.sites.frames(hit.stack).entries()) {
+      if (i > 0) line += `\n        ${codeText(frame.location)}`;
+    }
+    return line;
+  }
+}
+
+/** Nanoseconds as "    1.234567". */
+export function seconds(ns: bigint): string {
+  const micros = ns < 0n ? 0n : ns / 1000n;
+  return `${String(micros / 1_000_000n).padStart(5)}.${String(micros % 1_000_000n).padStart(6, '0')}`;
+}

@@ -1,0 +1,183 @@
+import { hex } from '../base/hex.ts';
+import type { CodeLocation } from '../symbols/code-location.ts';
+import type { WatchCounts } from '../watch/arm.ts';
+import type { CodeAccess } from '../watch/code-sites.ts';
+import type { Hit } from '../watch/hit-reader.ts';
+import type { SiteTotal } from '../watch/totals.ts';
+import type { ArmedInfo, EndReason, WatchSession } from '../watch/watch-session.ts';
+import { shortFile } from './code-text.ts';
+
+// JSON lines of `--json`. The schema is docs/hit.schema.json. 64-bit values are "0x…", times decimal nanoseconds of
+// CLOCK_MONOTONIC as strings. Hits are built from parts that are kept per site, thread and watch: a line costs a
+// concatenation.
+
+/** Builds the lines of hits. */
+export class HitJson {
+  readonly #session: WatchSession;
+  readonly #code: WeakMap<CodeAccess, string> = new WeakMap();
+  readonly #watches: readonly string[];
+  readonly #comms: Map<string, string> = new Map();
+  readonly #stacks: Map<number, string> = new Map();
+  readonly #asm: boolean;
+
+  constructor(session: WatchSession, options: { readonly asm: boolean }) {
+    this.#session = session;
+    this.#asm = options.asm;
+    this.#watches = session.info.watches.map(
+      (watch) => `"watch":${JSON.stringify(watch.text)},"address":"${hex(watch.address)}"`,
+    );
+  }
+
+  /** One line, without the newline. */
+  line(hit: Hit): string {
+    const count = hit.count > 1 ? `,"count":${hit.count}` : '';
+    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)},"stack":${this.#stack(hit.stack)}${count}}`;
+  }
+
+  #comm(comm: string): string {
+    let text = this.#comms.get(comm);
+    if (text === undefined) {
+      text = JSON.stringify(comm);
+      this.#comms.set(comm, text);
+    }
+    return text;
+  }
+
+  #codeOf(code: CodeAccess): string {
+    let text = this.#code.get(code);
+    if (text === undefined) {
+      const fields = {
+        access: code.access,
+        kernel: code.kernel,
+        ...frameFields(code.ip, code.location),
+        sampleIp: hex(code.sampleIp),
+        ...(this.#asm && code.text !== undefined ? { asm: code.text } : {}),
+      };
+      text = JSON.stringify(fields).slice(1, -1);
+      this.#code.set(code, text);
+    }
+    return text;
+  }
+
+  #stack(stack: number): string {
+    let text = this.#stacks.get(stack);
+    if (text === undefined) {
+      const frames = this.#session.sites.frames(stack);
+      text = JSON.stringify(
+        frames.map(({ address, kernel, location }) => ({ ...frameFields(address, location), kernel })),
+      );
+      this.#stacks.set(stack, text);
+    }
+    return text;
+  }
+}
+
+/** Code in JSON: what is not known is null. */
+function frameFields(address: bigint, location: CodeLocation): object {
+  return {
+    ip: hex(address),
+    symbol: location.symbol ?? null,
+    offset: location.offset === undefined ? null : hex(location.offset),
+    module: location.module ?? null,
+    ...(location.moduleOffset === undefined ? {} : { moduleOffset: hex(location.moduleOffset) }),
+    ...(location.file === undefined ? {} : { file: shortFile(location.file) }),
+    ...(location.line === undefined ? {} : { line: location.line }),
+  };
+}
+
+/** The first line. */
+export function armedJson(info: ArmedInfo, timeNs: bigint): string {
+  return JSON.stringify({
+    type: 'armed',
+    timeNs: String(timeNs),
+    kernel: info.kernel,
+    pid: info.pid ?? null,
+    threads: info.threads,
+    cpus: info.cpus,
+    kernelMode: info.kernelMode,
+    notes: info.notes,
+    watches: info.watches.map((watch) => ({
+      watch: watch.text,
+      address: hex(watch.address),
+      lenBytes: watch.lenBytes,
+      access: watch.access,
+      symbol: watch.symbol ?? null,
+      module: watch.module ?? null,
+    })),
+  });
+}
+
+/** Hits lost so far, when more have been lost. */
+export function lostJson(timeNs: bigint, lost: number): string {
+  return JSON.stringify({ type: 'lost', timeNs: String(timeNs), lost });
+}
+
+/** The watch ended: of one process that executed another program (`pid`), or the whole session. */
+export function endedJson(
+  timeNs: bigint,
+  ended:
+    | { readonly reason: 'exec'; readonly pid: number; readonly comm: string }
+    | { readonly reason: EndReason },
+): string {
+  return JSON.stringify({ type: 'ended', timeNs: String(timeNs), ...ended });
+}
+
+/** What the last line holds. */
+export interface SummaryFields {
+  readonly session: WatchSession;
+  readonly hits: number;
+  readonly sites: readonly SiteTotal[];
+  readonly names: ReadonlyMap<number, string>;
+}
+
+/** The last line. */
+export function summaryJson(fields: SummaryFields): string {
+  const { session, hits, sites, names } = fields;
+  return JSON.stringify({
+    type: 'summary',
+    hits,
+    lost: session.lost(),
+    sites: sites.map(({ site, watch, hits: siteHits, tids }) => {
+      const planned = session.info.watches[watch]!; // totals count watches of the session
+      const code = session.sites.access(site, planned, watch);
+      return {
+        watch: planned.text,
+        access: code.access,
+        kernel: code.kernel,
+        ...frameFields(code.ip, code.location),
+        hits: siteHits,
+        share: hits === 0 ? 0 : siteHits / hits,
+        threads: tids.map((tid) => ({ tid, comm: names.get(tid) ?? '' })),
+      };
+    }),
+  });
+}
+
+/** One object for `stat --json`: a watch, its counts, and hits a thread where asked for. */
+export function countsJson(
+  session: WatchSession,
+  counts: readonly WatchCounts[],
+  more: object,
+  threads?: (watch: number) => object[],
+): string {
+  return JSON.stringify({
+    type: 'counts',
+    kernel: session.info.kernel,
+    kernelMode: session.info.kernelMode,
+    notes: session.info.notes,
+    ...more,
+    watches: session.info.watches.map((watch, i) => {
+      const count = counts[i]!; // one a watch
+      return {
+        watch: watch.text,
+        address: hex(watch.address),
+        lenBytes: watch.lenBytes,
+        access: watch.access,
+        hits: Number(count.hits),
+        timeEnabledNs: String(count.timeEnabledNs),
+        timeRunningNs: String(count.timeRunningNs),
+        ...(threads === undefined ? {} : { threads: threads(i) }),
+      };
+    }),
+  });
+}

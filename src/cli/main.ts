@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+import fs from 'node:fs';
+import { Command } from 'commander';
+import { exitStatusOf, messageOf } from './errors.ts';
+
+const whatHelp = `
+WHAT is one of
+  NAME  NAME+OFFSET  FILE.so:NAME      a variable or function, by the files' symbol tables
+  MODULE+0xOFFSET  0xADDRESS           a place in memory
+  mem:ADDRESS[/LEN][:ACCESS][:ukp]     as perf writes it
+and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw or :x
+(writes, reads and writes, execution; default: x for a function, rw otherwise).`;
+
+/** What stands before and behind the first "--": a command's own options are not ours. */
+function splitAtDashes(argv: readonly string[]): { own: string[]; command: string[] | undefined } {
+  const dashes = argv.indexOf('--');
+  if (dashes < 0) return { own: [...argv], command: undefined };
+  return { own: argv.slice(0, dashes), command: argv.slice(dashes + 1) };
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(
+    fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  );
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : '?';
+}
+
+function withTarget(command: Command): Command {
+  return command
+    .argument('<what...>', 'what to watch')
+    .option('-p, --pid <pid>', 'a process: its threads, those that come, and forked children')
+    .option('-t, --tid <tid>', 'one thread alone')
+    .option('-a, --all-cpus', 'whole CPUs, all of them (root)')
+    .option('-C, --cpus <list>', 'whole CPUs, these: 0,2-3 (root)')
+    .option('--user-only', 'leave accesses in kernel mode out')
+    .option('--for <time>', 'end after so long: 500ms, 2s, 1m; the target runs on')
+    .option('--json', 'JSON lines')
+    .option('-o, --output <file>', 'write there instead of to standard output');
+}
+
+async function main(): Promise<number> {
+  const { own, command } = splitAtDashes(process.argv.slice(2));
+  let status = 0;
+  const program = new Command('trapline')
+    .description('Every access to a variable of a running program, by name, on hardware breakpoints.')
+    .version(version())
+    .showHelpAfterError('(trapline --help, or trapline watch --help, tells more)')
+    .configureOutput({ writeErr: (text) => fs.writeSync(2, text.replace(/^error: /, 'trapline: ')) })
+    .exitOverride();
+
+  withTarget(program.command('watch').description('show who accesses a variable'))
+    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | -- COMMAND ARGS...) [options]')
+    .option('-s, --stacks', 'record call stacks')
+    .option('--asm', 'show the accessing instruction')
+    .option('--max-hits <n>', 'end after so many hits; the target runs on')
+    .option('-q, --quiet', 'print only the totals')
+    .addHelpText('after', whatHelp)
+    .action(async (what: string[], flags: object) => {
+      const { watchCommand } = await import('./watch-command.ts');
+      status = await watchCommand(what, flags, command);
+    });
+  withTarget(program.command('stat').description('count accesses'))
+    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | -- COMMAND ARGS...) [options]')
+    .option('--per-thread', 'by thread')
+    .addHelpText('after', whatHelp)
+    .action(async (what: string[], flags: object) => {
+      const { statCommand } = await import('./stat-command.ts');
+      status = await statCommand(what, flags, command);
+    });
+  program
+    .command('doctor')
+    .description('try every way of watching on this machine, and say what does not work and why')
+    .option('--json', 'as JSON')
+    .action(async (flags: { json?: boolean }) => {
+      const { doctorCommand } = await import('./doctor-command.ts');
+      status = await doctorCommand({ json: flags.json === true }, (text) => fs.writeSync(1, text));
+    });
+  program
+    .command('demo')
+    .description('two JavaScript threads race; see who writes')
+    .action(async () => {
+      const { demoCommand } = await import('./demo-command.ts');
+      status = await demoCommand();
+    });
+
+  try {
+    await program.parseAsync(own, { from: 'user' });
+  } catch (error) {
+    if (
+      error instanceof Error &&
+      'exitCode' in error &&
+      'code' in error &&
+      String(error.code).startsWith('commander.')
+    ) {
+      return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
+    }
+    const message = messageOf(error);
+    if (message === undefined) throw error;
+    fs.writeSync(2, `trapline: ${message}\n`);
+    return exitStatusOf(error);
+  }
+  return status;
+}
+
+main().then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    fs.writeSync(
+      2,
+      `trapline: this is a bug of trapline's own: ${error instanceof Error ? error.stack : String(error)}\n`,
+    );
+    process.exit(70);
+  },
+);

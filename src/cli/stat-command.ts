@@ -1,0 +1,137 @@
+import { machineSurface } from '../api/machine-surface.ts';
+import { hex } from '../base/hex.ts';
+import { HitReader } from '../watch/hit-reader.ts';
+import { Totals } from '../watch/totals.ts';
+import { parseWatchRequest } from '../watch/watch-request.ts';
+import { WatchSession } from '../watch/watch-session.ts';
+import { parseDuration } from './durations.ts';
+import { shellStatus } from './exit-status.ts';
+import { Interrupts } from './interrupts.ts';
+import { countsJson } from './json-lines.ts';
+import { type Output, openOutput } from './output.ts';
+import { table } from './summary-text.ts';
+import { type TargetFlags, targetOf } from './target-options.ts';
+
+/** The options of `trapline stat`, as commander gives them. */
+export interface StatFlags extends TargetFlags {
+  readonly userOnly?: boolean;
+  readonly for?: string;
+  readonly perThread?: boolean;
+  readonly json?: boolean;
+  readonly output?: string;
+}
+
+/**
+ * `trapline stat`: counts hits. With `--per-thread` every hit is sampled, because a counter that is inherited does not
+ * tell which thread counted; the totals are the counters' even so. @returns the exit status.
+ */
+export async function statCommand(
+  what: readonly string[],
+  flags: StatFlags,
+  command: readonly string[] | undefined,
+): Promise<number> {
+  const requests = what.map(parseWatchRequest);
+  const target = targetOf(flags, command);
+  const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
+  const perThread = flags.perThread === true;
+  const out = openOutput(flags.output);
+  const surface = machineSurface();
+  const session = await WatchSession.open({
+    surface,
+    target,
+    requests,
+    countOnly: !perThread,
+    userOnly: flags.userOnly === true,
+  });
+  const startNs = surface.now();
+  const interrupts = new Interrupts(() => session.stop('stopped'));
+  const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
+  const totals = new Totals();
+  const execs: { pid: number; comm: string }[] = [];
+  const reader = new HitReader(session, (item) => {
+    if (item.type === 'exec') execs.push({ pid: item.pid, comm: item.comm });
+  });
+  for (;;) {
+    const batch = await session.next();
+    if (batch === undefined) break;
+    totals.add(batch.columns);
+    reader.readNotices(batch);
+    session.recycle(batch);
+  }
+  clearTimeout(timer);
+  interrupts.close();
+  const elapsedNs = surface.now() - startNs;
+  const status = session.launched === undefined ? undefined : shellStatus(await session.launched.ended);
+  const names = new Map([...totals.threads().keys()].map((tid) => [tid, session.names.name(tid)]));
+  const report: StatReport = { session, totals, names, elapsedNs, perThread, execs };
+  if (flags.json === true) writeJson(out, report, status);
+  else writeText(out, report);
+  out.flush();
+  session.close();
+  return status ?? 0;
+}
+
+interface StatReport {
+  readonly session: WatchSession;
+  readonly totals: Totals;
+  readonly names: ReadonlyMap<number, string>;
+  readonly elapsedNs: bigint;
+  readonly perThread: boolean;
+  readonly execs: readonly { readonly pid: number; readonly comm: string }[];
+}
+
+/** Hits of one watch by thread, most first. */
+function threadsOf(report: StatReport, watch: number): { tid: number; comm: string; hits: number }[] {
+  return [...report.totals.threads()]
+    .map(([tid, hits]) => ({ tid, comm: report.names.get(tid) ?? '', hits: hits[watch] ?? 0 }))
+    .filter((thread) => thread.hits > 0)
+    .sort((a, b) => b.hits - a.hits);
+}
+
+function writeJson(out: Output, report: StatReport, status: number | undefined): void {
+  const { session, elapsedNs, execs, perThread } = report;
+  out.line(
+    countsJson(
+      session,
+      session.counts(),
+      {
+        reason: session.endReason ?? 'stopped',
+        elapsedNs: String(elapsedNs),
+        execs,
+        ...(perThread ? { lost: session.lost() } : {}),
+        ...(status === undefined ? {} : { exitStatus: status }),
+      },
+      perThread ? (watch) => threadsOf(report, watch) : undefined,
+    ),
+  );
+}
+
+function writeText(out: Output, report: StatReport): void {
+  const { session, elapsedNs, execs, perThread } = report;
+  for (const note of session.info.notes) out.line(`# ${note}`);
+  const rows = [['hits', 'watch', 'address', 'enabled', 'running']];
+  const counts = session.counts();
+  for (const [i, watch] of session.info.watches.entries()) {
+    const count = counts[i]!; // one a watch
+    rows.push([
+      String(count.hits),
+      watch.text,
+      `${hex(watch.address)}/${watch.lenBytes}`,
+      milliseconds(count.timeEnabledNs),
+      milliseconds(count.timeRunningNs),
+    ]);
+    if (!perThread) continue;
+    for (const { tid, comm, hits } of threadsOf(report, i))
+      rows.push([String(hits), `  ${comm}/${tid}`, '', '', '']);
+  }
+  for (const line of table(rows, 1)) out.line(line);
+  for (const { pid, comm } of execs)
+    out.line(`# process ${pid} executed another program (${comm}); its watch ended there`);
+  if (perThread && session.lost() > 0)
+    out.line(`# ${session.lost()} hits are counted but belong to no thread above (their samples were lost)`);
+  out.line(`${milliseconds(elapsedNs)} in all; times of tasks add up over threads`);
+}
+
+function milliseconds(ns: bigint): string {
+  return `${(Number(ns) / 1e6).toFixed(3)} ms`;
+}

@@ -1,0 +1,133 @@
+import { x86Decoder } from '../api/instruction-decoder.ts';
+import { machineSurface } from '../api/machine-surface.ts';
+import type { HitBatch } from '../ring/hit-columns.ts';
+import { HitReader, type HitReaderItem } from '../watch/hit-reader.ts';
+import { Totals } from '../watch/totals.ts';
+import { parseWatchRequest } from '../watch/watch-request.ts';
+import { WatchSession } from '../watch/watch-session.ts';
+import { parseCount, parseDuration } from './durations.ts';
+import { shellStatus } from './exit-status.ts';
+import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
+import { Interrupts } from './interrupts.ts';
+import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
+import { openOutput } from './output.ts';
+import { Progress } from './progress.ts';
+import { summaryText } from './summary-text.ts';
+import { type TargetFlags, targetOf } from './target-options.ts';
+
+/** The options of `trapline watch`, as commander gives them. */
+export interface WatchFlags extends TargetFlags {
+  readonly stacks?: boolean;
+  readonly asm?: boolean;
+  readonly userOnly?: boolean;
+  readonly maxHits?: string;
+  readonly for?: string;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+  readonly output?: string;
+}
+
+/** A kernel hit is held back for what may belong to it, this long at the most. */
+const holdMs = 100;
+
+/** `trapline watch`: streams a line a hit, then the totals. @returns the exit status. */
+export async function watchCommand(
+  what: readonly string[],
+  flags: WatchFlags,
+  command: readonly string[] | undefined,
+): Promise<number> {
+  const requests = what.map(parseWatchRequest);
+  const target = targetOf(flags, command);
+  const maxHits = flags.maxHits === undefined ? undefined : parseCount(flags.maxHits, 'number of hits');
+  const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
+  const json = flags.json === true;
+  const quiet = flags.quiet === true;
+  const asm = flags.asm === true;
+  const out = openOutput(flags.output);
+  const surface = machineSurface();
+  const session = await WatchSession.open({
+    surface,
+    target,
+    requests,
+    stacks: flags.stacks === true,
+    userOnly: flags.userOnly === true,
+    ...(maxHits === undefined ? {} : { maxHits }),
+    ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
+  });
+  const interrupts = new Interrupts(() => session.stop('stopped'));
+  const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
+  const startNs = surface.now();
+  const totals = new Totals();
+  const threadNames = new Map<number, string>();
+  const hitJson = json ? new HitJson(session, { asm }) : undefined;
+  const hitText = json ? undefined : new HitText(session, { startNs, asm, stacks: flags.stacks === true });
+
+  if (json) out.line(armedJson(session.info, startNs));
+  else {
+    for (const line of armedText(session.info)) out.line(line);
+    if (hitText !== undefined && !quiet) out.line(hitTitles(hitText.watchWidth));
+  }
+  out.flush();
+
+  const emit = (item: HitReaderItem): void => {
+    if (item.type === 'hit') out.line(hitJson?.line(item.hit) ?? hitText?.line(item.hit) ?? '');
+    else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
+    else
+      out.line(
+        `# ${seconds(item.timeNs - startNs).trim()}: process ${item.pid} executed another program (${item.comm}); its watch has ended`,
+      );
+  };
+  const reader = new HitReader(session, emit);
+  let lostShown = 0;
+  const showLost = (): void => {
+    const lost = session.lost();
+    if (lost === lostShown) return;
+    lostShown = lost;
+    out.line(json ? lostJson(surface.now(), lost) : `# lost: ${lost} hits so far (the ring was full)`);
+  };
+  const readBatch = (batch: HitBatch): void => {
+    totals.add(batch.columns);
+    if (!quiet) reader.read(batch);
+    else reader.readNotices(batch);
+    if (batch.notices.some((notice) => notice.type === 'lost')) showLost();
+  };
+
+  const progress = new Progress(
+    () => ({ hits: session.delivered, lost: lostShown }),
+    quiet || flags.output !== undefined || !process.stdout.isTTY,
+  );
+  let holdTimer: NodeJS.Timeout | undefined;
+  for (;;) {
+    const batch = await session.next();
+    clearTimeout(holdTimer);
+    if (batch === undefined) break;
+    readBatch(batch);
+    session.recycle(batch);
+    out.flush();
+    if (out.broken) session.stop();
+    if (reader.holds) {
+      holdTimer = setTimeout(() => {
+        reader.flush();
+        out.flush();
+      }, holdMs);
+    }
+  }
+  reader.flush();
+  progress.close();
+  clearTimeout(timer);
+  interrupts.close();
+
+  for (const tid of totals.threads().keys()) threadNames.set(tid, session.names.name(tid));
+  const summary: SummaryFields = { session, hits: totals.hits, sites: totals.sites(), names: threadNames };
+  const reason = session.endReason ?? 'stopped';
+  if (json) {
+    out.line(endedJson(surface.now(), { reason }));
+    out.line(summaryJson(summary));
+  } else {
+    if (reason !== 'target ended') out.line(`# ended: ${reason}`);
+    for (const line of summaryText(summary)) out.line(line);
+  }
+  out.flush();
+  session.close();
+  return session.launched === undefined ? 0 : shellStatus(await session.launched.ended);
+}
