@@ -215,6 +215,10 @@ export class Armed {
       sum.timeEnabledNs += counts.timeEnabledNs ?? 0n;
       sum.timeRunningNs += counts.timeRunningNs ?? 0n;
     }
+    // Events of one thread on several CPUs are all enabled for as long as the thread runs anywhere.
+    if (this.#options.sampling && this.#scope.type !== 'cpus') {
+      for (const sum of sums) sum.timeEnabledNs /= BigInt(this.#tasks.cpus.length);
+    }
     return sums;
   }
 

@@ -146,25 +146,26 @@ function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedReque
     };
   }
   const reason = fitting.fits ? 'cannot be watched' : fitting.reason;
-  const suggestion =
-    access === 'r' || access === 'x' || fitting.pieceCount === 0n
-      ? ''
-      : `; pieces that fit: ${spellPieces(spellPlace(request), place.address, fitting)}`;
-  const size = request.lenBytes === undefined && place.sizeBytes !== undefined ? ' (its size)' : '';
+  if (access === 'r' || access === 'x' || fitting.pieceCount === 0n) {
+    return { request, error: requestError(`'${request.text}': ${reason}`), mayAppear: false };
+  }
+  const size = request.lenBytes === undefined && place.sizeBytes !== undefined ? ' by its size' : '';
+  const { name, offset } = spellPlace(request);
+  const pieces = spellPieces(name, place.address - offset, fitting);
   return {
     request,
-    error: requestError(`'${request.text}': ${reason}${size}${suggestion}`),
+    error: requestError(`'${request.text}'${size}: ${reason}; pieces that fit: ${pieces}`),
     mayAppear: false,
   };
 }
 
-/** The request's place as it was written, without length and access. */
-function spellPlace(request: WatchRequest): string {
+/** What stands for a request's place, without length and access, and how far behind it the place is. */
+function spellPlace(request: WatchRequest): { name: string; offset: bigint } {
   const { location } = request;
-  if (location.type === 'address') return hex(location.address);
+  if (location.type === 'address') return { name: hex(location.address), offset: 0n };
   const { module, name, offset } = location;
-  const sign = offset < 0n ? `-${-offset}` : offset > 0n ? `+${offset}` : '';
-  return `${module === undefined ? '' : `${module}:`}${name}${sign}`;
+  const qualified = module === undefined ? name : `${module}:${name}`;
+  return offset < 0n ? { name: `${qualified}${offset}`, offset: 0n } : { name: qualified, offset };
 }
 
 /** How many names a message lists at the most. */
@@ -201,7 +202,7 @@ function explainResolution(
       if (!resolution.moduleKnown) {
         const modules = names.space?.modules().map((module) => module.name) ?? [];
         const module = location.type === 'name' ? (location.module ?? '') : '';
-        return `${prefix} no module '${module}' in ${names.description}; mapped are ${modules.slice(0, 12).join(', ')}${modules.length > 12 ? ', …' : ''}`;
+        return `${prefix} no module '${module}' in ${names.description}; mapped are ${modules.slice(0, 12).join(', ')}${modules.length > 12 ? ', …' : ''}${/^[a-z]{1,3}$/i.test(name) ? ` (and ':${name}' is no access: those are :r, :w, :rw, :x)` : ''}`;
       }
       const near = resolution.nearMisses.slice(0, mostListed).map(({ symbol }) => symbol.name);
       const parts = [`${prefix} no variable or function '${name}' in ${names.description}`];

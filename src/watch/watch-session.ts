@@ -327,6 +327,10 @@ function scopeOf(target: Target, launched: LaunchedTask | undefined, tasks: Task
     case 'thread':
       return target;
     case 'cpus':
+      for (const cpu of target.cpus ?? []) {
+        if (!tasks.cpus.includes(cpu))
+          throw requestError(`CPU ${cpu} is not online; online are ${tasks.cpus.join(', ')}`);
+      }
       return { type: 'cpus', cpus: target.cpus ?? tasks.cpus };
     case 'command':
       assert(launched !== undefined, 'a command has been launched');
