@@ -64,7 +64,7 @@ async function show(
 ): Promise<void> {
   const session = await watched.session();
   const ended = Promise.all(workers.map((worker) => once(worker, 'exit')));
-  const startNs = process.hrtime.bigint();
+  const startNs = session.info.sinceNs;
   out.line(`Two threads add 1 to a shared balance, ${times} times each, without a lock. Every write to it:`);
   for (const line of armedText(session.info)) out.line(line);
   Atomics.store(balance, 1, 1);

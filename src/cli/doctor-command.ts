@@ -1,6 +1,6 @@
 import { doctor } from '../api/doctor/doctor.ts';
 import type { DoctorCheck, DoctorFacts, DoctorReport } from '../api/doctor/report.ts';
-import { openLinuxSurface } from '../linux/linux-surface.ts';
+import { machineSurface } from '../api/machine-surface.ts';
 
 /**
  * `trapline doctor`: tries everything and prints one table, or with `json` the report ({@link DoctorReport}) as one
@@ -10,7 +10,7 @@ export async function doctorCommand(
   options: { readonly json: boolean },
   write: (text: string) => void,
 ): Promise<number> {
-  const surface = openLinuxSurface();
+  const surface = machineSurface();
   try {
     const report = await doctor(surface);
     write(options.json ? `${JSON.stringify(report, null, 2)}\n` : doctorText(report));

@@ -85,11 +85,11 @@ function frameFields(address: bigint, location: CodeLocation): object {
   };
 }
 
-/** The first line. */
-export function armedJson(info: ArmedInfo, timeNs: bigint): string {
+/** The first line; its time is when arming began. */
+export function armedJson(info: ArmedInfo): string {
   return JSON.stringify({
     type: 'armed',
-    timeNs: String(timeNs),
+    timeNs: String(info.sinceNs),
     kernel: info.kernel,
     pid: info.pid ?? null,
     threads: info.threads,

@@ -18,6 +18,8 @@ function splitAtDashes(argv: readonly string[]): { own: string[]; command: strin
   return { own: argv.slice(0, dashes), command: argv.slice(dashes + 1) };
 }
 
+const helpWidth = 100;
+
 function version(): string {
   const manifest: unknown = JSON.parse(
     fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -47,7 +49,16 @@ async function main(): Promise<number> {
     .description('Every access to a variable of a running program, by name, on hardware breakpoints.')
     .version(version())
     .showHelpAfterError('(trapline --help, or trapline watch --help, tells more)')
-    .configureOutput({ writeErr: (text) => fs.writeSync(2, text.replace(/^error: /, 'trapline: ')) })
+    .configureOutput({
+      // Everything that would make commander touch process.stdout or process.stderr: Node would then switch these
+      // streams, which a command shares, to non-blocking mode.
+      writeOut: (text) => fs.writeSync(1, text),
+      writeErr: (text) => fs.writeSync(2, text.replace(/^error: /, 'trapline: ')),
+      getOutHelpWidth: () => helpWidth,
+      getErrHelpWidth: () => helpWidth,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
     .exitOverride();
 
   withTarget(program.command('watch').description('show who accesses a variable'))

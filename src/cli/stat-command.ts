@@ -43,7 +43,7 @@ export async function statCommand(
     countOnly: !perThread,
     userOnly: flags.userOnly === true,
   });
-  const startNs = surface.now();
+  const startNs = session.info.sinceNs;
   const interrupts = new Interrupts(() => session.stop('stopped'));
   const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
   const totals = new Totals();

@@ -1,4 +1,6 @@
+import fs from 'node:fs';
 import { commandTarget } from '../api/watch.ts';
+import type { LaunchRequest } from '../surface/tasks.ts';
 import type { Target } from '../watch/watch-session.ts';
 import { parseCount, parseCpus } from './durations.ts';
 import { UsageError } from './errors.ts';
@@ -24,5 +26,36 @@ export function targetOf(flags: TargetFlags, command: readonly string[] | undefi
   if (flags.cpus !== undefined) return { type: 'cpus', cpus: parseCpus(flags.cpus) };
   if (flags.allCpus !== undefined) return { type: 'cpus' };
   if (command?.[0] === undefined) throw new UsageError('-- wants a command behind it');
-  return commandTarget(command, process.env);
+  const target = commandTarget(command, process.env);
+  if (target.type !== 'command') return target;
+  return { type: 'command', launch: { ...target.launch, ...rawTexts(command.length, target.launch) } };
+}
+
+/**
+ * The last `count` arguments of this process and its environment as the bytes that they are: Node reads them as UTF-8,
+ * which they need not be. Source: proc(5), "/proc/pid/cmdline", "/proc/pid/environ".
+ */
+function rawTexts(count: number, known: LaunchRequest): Pick<LaunchRequest, 'argv' | 'env'> {
+  const argv = splitAtNuls('/proc/self/cmdline').slice(-count);
+  const env = splitAtNuls('/proc/self/environ');
+  return {
+    argv: argv.length === count ? argv : known.argv,
+    env: env.length > 0 ? env : known.env,
+  };
+}
+
+function splitAtNuls(file: string): Buffer[] {
+  let bytes: Buffer;
+  try {
+    bytes = fs.readFileSync(file);
+  } catch {
+    return []; // without /proc, what Node read has to do
+  }
+  const texts: Buffer[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(0, start);
+    texts.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return texts;
 }

@@ -1,3 +1,4 @@
+import tty from 'node:tty';
 import { x86Decoder } from '../api/instruction-decoder.ts';
 import { machineSurface } from '../api/machine-surface.ts';
 import type { HitBatch } from '../ring/hit-columns.ts';
@@ -56,13 +57,13 @@ export async function watchCommand(
   });
   const interrupts = new Interrupts(() => session.stop('stopped'));
   const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
-  const startNs = surface.now();
+  const startNs = session.info.sinceNs;
   const totals = new Totals();
   const threadNames = new Map<number, string>();
   const hitJson = json ? new HitJson(session, { asm }) : undefined;
   const hitText = json ? undefined : new HitText(session, { startNs, asm, stacks: flags.stacks === true });
 
-  if (json) out.line(armedJson(session.info, startNs));
+  if (json) out.line(armedJson(session.info));
   else {
     for (const line of armedText(session.info)) out.line(line);
     if (hitText !== undefined && !quiet) out.line(hitTitles(hitText.watchWidth));
@@ -94,7 +95,7 @@ export async function watchCommand(
 
   const progress = new Progress(
     () => ({ hits: session.delivered, lost: lostShown }),
-    quiet || flags.output !== undefined || !process.stdout.isTTY,
+    quiet || flags.output !== undefined || !tty.isatty(1),
   );
   let holdTimer: NodeJS.Timeout | undefined;
   for (;;) {

@@ -34,7 +34,9 @@ export class LinuxHitDrain implements HitDrain {
     this.#system = system;
     this.#wakeFd = system.check(system.ffi.eventfd(0, EFD_CLOEXEC_NONBLOCK), 'eventfd()');
     const start: DrainStart = { layout, wakeFd: this.#wakeFd };
-    this.#worker = new Worker(workerUrl('drain-worker'), { workerData: start });
+    // Streams of its own: to pass a worker's output on, Node would open ours, and so make them non-blocking for every
+    // process that shares them.
+    this.#worker = new Worker(workerUrl('drain-worker'), { workerData: start, stdout: true, stderr: true });
     this.#worker.on('message', (reply: DrainReply) => this.#received(reply));
     this.#worker.on('error', (error) => this.#failed(error));
     this.#worker.on('exit', () => {

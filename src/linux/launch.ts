@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { errnoValues } from '../base/errno.ts';
 import { KernelError } from '../base/kernel-error.ts';
@@ -42,11 +43,13 @@ function decodeStatus(status: number): WaitStatus {
 export class Launcher {
   readonly #system: System;
   readonly #waitEnd: (pid: number) => Promise<void>;
+  readonly #prlimit64: number;
   #code: number = 0;
 
   /** `waitEnd` resolves when a process has become a zombie or is gone. */
-  constructor(system: System, waitEnd: (pid: number) => Promise<void>) {
+  constructor(system: System, prlimit64: number, waitEnd: (pid: number) => Promise<void>) {
     this.#system = system;
+    this.#prlimit64 = prlimit64;
     this.#waitEnd = waitEnd;
   }
 
@@ -71,6 +74,7 @@ export class Launcher {
       ffi.ptrace(PTRACE_SETOPTIONS, pid, 0, BigInt(PTRACE_O_EXITKILL)),
       'ptrace(PTRACE_SETOPTIONS)',
     );
+    restoreFileLimit(system, this.#prlimit64, pid);
     return new LinuxLaunchedTask(system, pid, this.#waitEnd);
   }
 
@@ -82,7 +86,9 @@ export class Launcher {
       this.#code = code.address;
     }
     // Not the arena: arguments and environment may take megabytes.
-    const strings = [request.path, ...request.argv, ...request.env].map((text) => Buffer.from(`${text}\0`));
+    const strings = [request.path, ...request.argv, ...request.env].map((text) =>
+      typeof text === 'string' ? Buffer.from(`${text}\0`) : Buffer.concat([text, Buffer.from([0])]),
+    );
     const tableWords = 8 + request.argv.length + 1 + request.env.length + 1 + 5;
     const block = system.map(tableWords * 8 + strings.reduce((sum, bytes) => sum + bytes.length, 0));
     const view = new DataView(block.buffer);
@@ -134,6 +140,29 @@ function waitFor(system: System, pid: number): WaitStatus {
       if (got === pid) return decodeStatus(out.view.getInt32(0, true));
       if (got < 0 && system.ffi.errno() !== errnoValues.EINTR) system.fail(`waitpid(${pid})`);
     }
+  });
+}
+
+/**
+ * Node raises its soft limit of open files to the hard one at its start; a program gets back what our parent has.
+ * Source: getrlimit(2), proc(5) "/proc/pid/limits".
+ */
+function restoreFileLimit(system: System, prlimit64: number, pid: number): void {
+  const RLIMIT_NOFILE = 7;
+  let limits: string;
+  try {
+    limits = fs.readFileSync(`/proc/${process.ppid}/limits`, 'utf8');
+  } catch {
+    return; // a parent of another user: it cannot be told
+  }
+  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  if (soft === undefined) return;
+  system.scratch((scratch) => {
+    const limit = scratch.alloc(16); // soft u64, hard u64
+    if (system.ffi.syscall(prlimit64, pid, RLIMIT_NOFILE, 0, limit.address, 0) !== 0) return;
+    if (BigInt(soft) >= limit.view.getBigUint64(0, true)) return;
+    limit.view.setBigUint64(0, BigInt(soft), true);
+    system.ffi.syscall(prlimit64, pid, RLIMIT_NOFILE, limit.address, 0, 0);
   });
 }
 

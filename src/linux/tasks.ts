@@ -58,7 +58,11 @@ export class LinuxTasks implements Tasks {
   constructor(system: System, machine: keyof typeof syscallNumbers) {
     this.#system = system;
     this.#pidfdOpen = syscallNumbers[machine].pidfdOpen;
-    this.#launcher = new Launcher(system, (pid) => this.waitEnd(pid).ended);
+    this.#launcher = new Launcher(
+      system,
+      syscallNumbers[machine].prlimit64,
+      (pid) => this.waitEnd(pid).ended,
+    );
     this.cpus = parseCpuList(fs.readFileSync('/sys/devices/system/cpu/online', 'utf8'));
   }
 

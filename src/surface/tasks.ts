@@ -3,14 +3,17 @@ export type ExitStatus =
   | { readonly type: 'exited'; readonly code: number }
   | { readonly type: 'signaled'; readonly signal: number };
 
+/** Text for execve(2): a string, or bytes where it need not be UTF-8. Neither holds a NUL. */
+export type ExecText = string | Uint8Array;
+
 /** A program to start. */
 export interface LaunchRequest {
   /** The file, as execve(2) takes it. */
   readonly path: string;
   /** Arguments, the program's name first. */
-  readonly argv: readonly string[];
+  readonly argv: readonly ExecText[];
   /** "NAME=value". */
-  readonly env: readonly string[];
+  readonly env: readonly ExecText[];
 }
 
 /**

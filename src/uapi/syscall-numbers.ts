@@ -2,10 +2,11 @@
 export interface SyscallNumbers {
   readonly perfEventOpen: number;
   readonly pidfdOpen: number;
+  readonly prlimit64: number;
 }
 
 /** By the machine name of uname(2). */
 export const syscallNumbers: Readonly<Record<'x86_64' | 'aarch64', SyscallNumbers>> = {
-  x86_64: { perfEventOpen: 298, pidfdOpen: 434 },
-  aarch64: { perfEventOpen: 241, pidfdOpen: 434 },
+  x86_64: { perfEventOpen: 298, pidfdOpen: 434, prlimit64: 302 },
+  aarch64: { perfEventOpen: 241, pidfdOpen: 434, prlimit64: 261 },
 };

@@ -17,6 +17,8 @@ export interface PlannedWatch {
   /** The symbol that was found, and the file it is in. */
   readonly symbol?: string;
   readonly module?: string;
+  /** What the user should know about it, one sentence. */
+  readonly note?: string;
 }
 
 /** Where names are looked up. */
@@ -50,6 +52,7 @@ interface Place {
   readonly isFunction?: boolean;
   readonly symbol?: string;
   readonly module?: string;
+  readonly note?: string;
 }
 
 interface NoPlace {
@@ -64,7 +67,12 @@ function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
   const { space } = names;
   if (space === undefined) return locateInKernel(request, name, offset, names);
   const resolution = space.resolve(module === undefined ? { name } : { name, module });
-  if (resolution.kind === 'found') return at(resolution, offset);
+  if (resolution.kind === 'found') {
+    const copy = module === undefined ? undefined : copyInProgram(resolution, space);
+    if (copy === undefined) return at(resolution, offset);
+    const note = `${resolution.module.name}'s ${name} is not in use: the program has its own copy of it, which is watched (copy relocation)`;
+    return { ...at(copy, offset), note };
+  }
   if (resolution.kind === 'unknown' && module === undefined) {
     const address = space.moduleOffset(name, offset);
     if (address !== undefined && location.offset >= 0n) return { address, module: name };
@@ -74,6 +82,22 @@ function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
     mayAppear:
       resolution.kind === 'unknown' || (resolution.kind === 'unmapped' && resolution.reason === 'undefined'),
   };
+}
+
+/**
+ * A library's variable that a program refers to directly gets a copy in the program when it is linked, and everyone
+ * uses the copy: the program's global variable of the same name and size.
+ */
+function copyInProgram(found: ResolvedSymbol, space: AddressSpace): ResolvedSymbol | undefined {
+  const [program] = space.modules();
+  if (program === undefined || found.module === program || found.symbol.kind !== 'object') return undefined;
+  const own = space.resolve({ name: found.symbol.name, module: program.path });
+  const isCopy =
+    own.kind === 'found' &&
+    own.module === program &&
+    own.symbol.binding === 'global' &&
+    own.sizeBytes === found.sizeBytes;
+  return isCopy ? own : undefined;
 }
 
 function at(found: ResolvedSymbol, offset: bigint): Place {
@@ -143,6 +167,7 @@ function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedReque
       ...(request.only === undefined ? {} : { only: request.only }),
       ...(place.symbol === undefined ? {} : { symbol: place.symbol }),
       ...(place.module === undefined ? {} : { module: place.module }),
+      ...(place.note === undefined ? {} : { note: place.note }),
     };
   }
   const reason = fitting.fits ? 'cannot be watched' : fitting.reason;

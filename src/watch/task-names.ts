@@ -17,13 +17,18 @@ export class TaskNames {
     for (const tid of tids) this.#read(tid);
   }
 
+  /** Takes note of who created whom, ahead of {@link apply}: code is named by it as soon as a batch comes. */
+  noteParents(notices: readonly RingNotice[]): void {
+    for (const notice of notices) {
+      if (notice.type === 'fork' && notice.pid !== notice.parentPid)
+        this.#parents.set(notice.pid, notice.parentPid);
+    }
+  }
+
   /** Takes note of one notice; they are to come in the order of time. */
   apply(notice: RingNotice): void {
     if (notice.type === 'comm') this.#names.set(notice.tid, notice.comm);
-    else if (notice.type === 'fork') {
-      this.#names.set(notice.tid, this.name(notice.parentTid));
-      if (notice.pid !== notice.parentPid) this.#parents.set(notice.pid, notice.parentPid);
-    }
+    else if (notice.type === 'fork') this.#names.set(notice.tid, this.name(notice.parentTid));
   }
 
   /** The thread's name; "" if it cannot be known any more. */

@@ -60,6 +60,8 @@ export interface ArmedInfo {
   readonly pid: number | undefined;
   /** Its name. */
   readonly comm: string;
+  /** When arming began (CLOCK_MONOTONIC): no hit is older. */
+  readonly sinceNs: bigint;
   /** Threads armed at the start; 0 for whole CPUs. */
   readonly threads: number;
   readonly cpus: readonly number[];
@@ -152,6 +154,7 @@ export class WatchSession {
         wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
       };
       armed = new Armed({ events, tasks, drain, scope, options: eventOptions });
+      const sinceNs = surface.now();
       armNamed({ options, scope, armed, sites, tasks, launched });
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
@@ -161,10 +164,14 @@ export class WatchSession {
           watches: armed.watches,
           pid,
           comm: pid === undefined ? '' : names.name(pid),
+          sinceNs,
           threads: armed.threadCount,
           cpus: scope.type === 'cpus' ? scope.cpus : tasks.cpus,
           kernelMode: !userOnly,
-          notes: notesFor(surface, options, features.kernelMode),
+          notes: [
+            ...notesFor(surface, options, features.kernelMode),
+            ...armed.watches.flatMap((watch) => watch.note ?? []),
+          ],
         },
         sites,
         names,
@@ -197,6 +204,7 @@ export class WatchSession {
         this.#drained = true;
         return undefined;
       }
+      this.names.noteParents(batch.notices);
       this.sites.add(batch);
       const { columns } = batch;
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);

@@ -49,7 +49,12 @@ export async function doctor(surface: DoctorSurface): Promise<DoctorReport> {
     }
   } else {
     const memory = new ProbeMemory(surface.system);
-    const context: CheckContext = { surface, events, memory, holders: () => findHolders(surface) };
+    let found: string[] | undefined;
+    const holders = (): string[] => {
+      found ??= findHolders(surface);
+      return found;
+    };
+    const context: CheckContext = { surface, events, memory, holders };
     try {
       for (const plan of plans) {
         const finding = await runCheck(plan, context);

@@ -33,6 +33,10 @@ export interface Explanation {
   readonly remedy: string;
 }
 
+const pleaseReport = 'please report this with the output of trapline doctor --json';
+const lookForDenial =
+  'look for the denial in the kernel log (journalctl -k, ausearch -m avc), or try outside the sandbox';
+
 /** How many holders of registers a message names. */
 const mostHolders = 5;
 
@@ -57,7 +61,7 @@ export function explainFailure(failure: Failure, need: Need, facts: DoctorFacts)
     case 'unexpected':
       return {
         why: failure.message,
-        remedy: 'please report this with the output of trapline doctor --json',
+        remedy: pleaseReport,
       };
     default:
       return unreachable(failure);
@@ -66,10 +70,38 @@ export function explainFailure(failure: Failure, need: Need, facts: DoctorFacts)
 
 function explainRefused(failure: Failure & { type: 'refused' }, need: Need, facts: DoctorFacts): Explanation {
   switch (failure.errno) {
+    case errnoValues.EMFILE:
+    case errnoValues.ENFILE:
+      return {
+        why: `too many files are open (${errnoName(failure.errno)})`,
+        remedy: 'raise the limit (ulimit -n), or close some',
+      };
+    case errnoValues.ENOSPC:
+      return explainFull(failure.holders ?? []);
+  }
+  switch (failure.stage) {
+    case 'open':
+      return explainOpen(failure, need, facts);
+    case 'ring':
+      return explainRing(failure, facts);
+    case 'ptrace':
+      return explainPtrace(failure, facts);
+    case 'other':
+      return explainAnswer(failure);
+    default:
+      return unreachable(failure.stage);
+  }
+}
+
+/** A refusal of which nothing more is known. */
+function explainAnswer({ operation, errno }: Failure & { type: 'refused' }): Explanation {
+  return { why: `${operation} answered ${errnoName(errno)}`, remedy: pleaseReport };
+}
+
+function explainOpen(failure: Failure & { type: 'refused' }, need: Need, facts: DoctorFacts): Explanation {
+  switch (failure.errno) {
     case errnoValues.EACCES:
     case errnoValues.EPERM:
-      if (failure.stage === 'ring') return explainRing(facts);
-      if (failure.stage === 'ptrace') return explainPtrace(facts);
       return explainPermission(failure.errno, need, facts);
     case errnoValues.ENOSYS:
       if (facts.seccomp === 'filter') return explainSeccomp('perf_event_open', 'PERFMON', facts);
@@ -80,38 +112,28 @@ function explainRefused(failure: Failure & { type: 'refused' }, need: Need, fact
     case errnoValues.ENOENT:
     case errnoValues.EOPNOTSUPP:
     case errnoValues.ENODEV:
+      if (need === 'whole-cpu' && failure.errno === errnoValues.ENODEV) {
+        return { why: 'a CPU went offline meanwhile (ENODEV)', remedy: 'try again' };
+      }
       return {
         why: `this kernel or CPU offers no hardware breakpoints of this kind (${errnoName(failure.errno)})`,
         remedy: otherMachine(facts),
       };
     case errnoValues.EINVAL:
       return {
-        why: `the kernel does not take a breakpoint of this kind (EINVAL: ${failure.operation})`,
+        why: `the kernel takes no breakpoint of this kind (EINVAL: ${failure.operation})`,
         remedy: otherMachine(facts),
       };
-    case errnoValues.ENOSPC:
-      return explainFull(failure.holders ?? []);
-    case errnoValues.EMFILE:
-    case errnoValues.ENFILE:
-      return {
-        why: `there are too many open files (${errnoName(failure.errno)})`,
-        remedy: 'raise the limit (ulimit -n), or close some',
-      };
-    case errnoValues.ENOMEM:
-      return explainRing(facts);
     default:
-      return {
-        why: `${failure.operation} answered ${errnoName(failure.errno)}`,
-        remedy: 'please report this with the output of trapline doctor --json',
-      };
+      return explainAnswer(failure);
   }
 }
 
 /** The highest `kernel.perf_event_paranoid` at which anyone may have it. Source: perf_event_open(2). */
 const paranoidLimits = { user: 2, 'new-threads': 2, 'kernel-mode': 1, 'whole-cpu': 0 } as const;
 const paranoidWords = {
-  user: 'watching one’s own processes',
-  'new-threads': 'watching one’s own processes',
+  user: "watching one's own processes",
+  'new-threads': "watching one's own processes",
   'kernel-mode': 'watching kernel mode',
   'whole-cpu': 'watching whole CPUs',
 } as const;
@@ -122,12 +144,13 @@ function explainPermission(errno: number, need: Need, facts: DoctorFacts): Expla
   const perfmon = (capabilities.perfmon && !userNamespace) || sysAdmin;
   const inNamespace =
     userNamespace && (capabilities.perfmon || capabilities.sysAdmin)
-      ? ' (those that this process has count only inside its user namespace)'
+      ? ' (the capabilities of this process count only inside its user namespace)'
       : '';
+  const outside = userNamespace ? ' outside the user namespace' : '';
   if (need === 'kernel-address' && !sysAdmin) {
     return {
       why: `watching a kernel address needs CAP_SYS_ADMIN, at any kernel.perf_event_paranoid${inNamespace}`,
-      remedy: `run as root${userNamespace ? ' outside the user namespace' : ''}`,
+      remedy: `run as root${outside}`,
     };
   }
   // The kernel itself answers a lack of rights to perf events with EACCES.
@@ -145,31 +168,41 @@ function explainPermission(errno: number, need: Need, facts: DoctorFacts): Expla
     if (paranoid !== undefined && paranoid > limit) {
       return {
         why: `kernel.perf_event_paranoid is ${paranoid}: ${paranoidWords[need]} without CAP_PERFMON needs level ${limit} or below${inNamespace}`,
-        remedy: `run as root or with CAP_PERFMON, or: sudo sysctl kernel.perf_event_paranoid=${limit}${facts.container.length > 0 ? ' (on the host)' : ''}`,
+        remedy: `run as root or with CAP_PERFMON${outside}, or: sudo sysctl kernel.perf_event_paranoid=${limit}${facts.container.length > 0 ? ' (on the host)' : ''}`,
       };
     }
   }
+  if (!perfmon && paranoid === undefined) {
+    return {
+      why: `not permitted (${errnoName(errno)}); kernel.perf_event_paranoid, which decides, cannot be read here${inNamespace}`,
+      remedy: `run as root or with CAP_PERFMON${outside}`,
+    };
+  }
   return {
     why: `not permitted (${errnoName(errno)}), although the capabilities and kernel.perf_event_paranoid would allow it: a security module (SELinux, AppArmor, bpf) or a sandbox says no`,
-    remedy:
-      'look for the denial in the kernel log (journalctl -k, ausearch -m avc), or try outside the sandbox',
+    remedy: lookForDenial,
   };
 }
 
 function explainSeccomp(call: string, capability: string, facts: DoctorFacts): Explanation {
   return facts.container.length > 0
     ? {
-        why: `the container’s seccomp profile forbids ${call}`,
+        why: `the container's seccomp profile forbids ${call}`,
         remedy: `start the container with --cap-add ${capability}, or with --security-opt seccomp=PROFILE that allows ${call}`,
       }
     : {
         why: `a seccomp filter on this process forbids ${call}`,
         remedy:
-          'start it outside the sandbox that sets the filter (a systemd unit’s SystemCallFilter=, snap, flatpak)',
+          "start it outside the sandbox that sets the filter (a systemd unit's SystemCallFilter=, snap, flatpak)",
       };
 }
 
-function explainPtrace(facts: DoctorFacts): Explanation {
+function explainPtrace(failure: Failure & { type: 'refused' }, facts: DoctorFacts): Explanation {
+  const { errno } = failure;
+  if (errno === errnoValues.ENOSYS && facts.seccomp === 'filter') {
+    return explainSeccomp('ptrace', 'SYS_PTRACE', facts);
+  }
+  if (errno !== errnoValues.EPERM) return explainAnswer(failure);
   const scope = facts.yamaPtraceScope ?? 0;
   if (scope === 3) {
     return {
@@ -185,15 +218,18 @@ function explainPtrace(facts: DoctorFacts): Explanation {
   }
   if (facts.seccomp === 'filter') return explainSeccomp('ptrace', 'SYS_PTRACE', facts);
   return {
-    why: 'tracing a child is not permitted: this process is being traced in a way that forbids it, or a security module says no',
-    remedy: 'look for the denial in the kernel log (journalctl -k, ausearch -m avc)',
+    why: `tracing a child is not permitted (${failure.operation}: EPERM): a security module or a sandbox says no`,
+    remedy: lookForDenial,
   };
 }
 
-function explainRing(facts: DoctorFacts): Explanation {
+function explainRing(failure: Failure & { type: 'refused' }, facts: DoctorFacts): Explanation {
+  if (failure.errno !== errnoValues.EPERM && failure.errno !== errnoValues.ENOMEM) {
+    return explainAnswer(failure);
+  }
   const budget = facts.perfEventMlockKb === undefined ? '' : ` (${facts.perfEventMlockKb} KiB a CPU)`;
   return {
-    why: `the memory for rings is used up: this user’s share is kernel.perf_event_mlock_kb${budget} and the limit of locked memory`,
+    why: `the memory for rings is used up: a user has kernel.perf_event_mlock_kb${budget} and the limit of locked memory`,
     remedy:
       'end other perf sessions of this user, raise kernel.perf_event_mlock_kb or ulimit -l, or run with CAP_PERFMON',
   };
@@ -220,16 +256,29 @@ const silentWords: Readonly<Record<Need, string>> = {
   ptrace: 'the registers took the breakpoint, but the child ran past it',
 };
 
+/** What a hypervisor would keep back. Whole CPUs and new threads get the same exceptions as the plain user watch. */
+const exceptionWords: Readonly<Record<Need, string | undefined>> = {
+  user: 'debug exceptions',
+  'new-threads': undefined,
+  'kernel-mode': 'debug exceptions of kernel mode',
+  'whole-cpu': undefined,
+  'kernel-address': 'debug exceptions of kernel mode',
+  ptrace: 'debug exceptions',
+};
+
 function explainSilent(need: Need, facts: DoctorFacts): Explanation {
+  const exceptions = exceptionWords[need];
   const because =
-    facts.virtualMachine.length > 0
-      ? ': the hypervisor does not deliver debug exceptions'
-      : ', and there is no sign of a hypervisor that could keep them back';
+    exceptions === undefined
+      ? ''
+      : facts.virtualMachine.length > 0
+        ? `: most likely the hypervisor does not deliver ${exceptions}`
+        : ', and there is no sign of a hypervisor that could keep it back';
   return { why: `${silentWords[need]}${because}`, remedy: otherMachine(facts) };
 }
 
 function otherMachine(facts: DoctorFacts): string {
   return facts.virtualMachine.length > 0
     ? 'a machine without a hypervisor, or one whose hypervisor gives its guests debug registers'
-    : 'another machine or kernel; please report this one with the output of trapline doctor --json';
+    : 'another machine or kernel; please report this one, with the output of trapline doctor --json';
 }

@@ -13,7 +13,7 @@ export interface CheckContext {
   readonly surface: DoctorSurface;
   readonly events: Events;
   readonly memory: ProbeMemory;
-  /** Who may hold debug registers, in words. */
+  /** Who may hold debug registers, in words. To be asked while the check itself holds none. */
   readonly holders: () => string[];
 }
 

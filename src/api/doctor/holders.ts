@@ -14,11 +14,8 @@ export function findHolders({ tasks, files }: Surface): string[] {
       const held = files
         .list(`/proc/${pid}/fd`)
         .filter((fd) => target(files, `/proc/${pid}/fd/${fd}`) === 'anon_inode:[perf_event]').length;
-      if (held > 0 && pid !== tasks.self) {
-        found.push(
-          `process ${pid} (${tasks.name(pid)}), which holds ${held} perf ${held === 1 ? 'event' : 'events'}`,
-        );
-      }
+      const whose = pid === tasks.self ? 'this process itself' : `process ${pid} (${tasks.name(pid)})`;
+      if (held > 0) found.push(`${whose}, which holds ${held} perf ${held === 1 ? 'event' : 'events'}`);
     } catch {
       // Of another user, or ended: cannot be told.
     }

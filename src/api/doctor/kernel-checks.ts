@@ -66,7 +66,7 @@ export function checkKernelAddress(context: CheckContext): Finding {
     if (page === undefined) {
       return {
         outcome: 'skipped',
-        detail: 'no kernel address is known to fire at: the kernel’s copy out of a pipe did not show one',
+        detail: "no kernel address is known to fire at: the kernel's copy out of a pipe did not show one",
       };
     }
     return withEvents(events, (open) => {

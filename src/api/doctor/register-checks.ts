@@ -1,4 +1,5 @@
-import { isKernelError } from '../../base/kernel-error.ts';
+import { errnoValues } from '../../base/errno.ts';
+import { isKernelError, KernelError } from '../../base/kernel-error.ts';
 import type { PerfEvent } from '../../surface/events.ts';
 import { SIGTRAP } from '../../uapi/signal.ts';
 import { explainFull } from './explain.ts';
@@ -64,8 +65,8 @@ export function checkSlots(context: CheckContext): Finding {
     return { count: armed.length, dataBeside };
   });
   if (data.count === 0) {
-    // The registers are full before the first: told as the refusal that it is.
-    withEvents(events, (open) => open(probeAttr(slotProbe(context, 'w', 0))));
+    const operation = `perf_event_open(a ${code.count === 0 ? 'watch of any kind' : 'data watch'})`;
+    throw new StagedRefusal('open', new KernelError({ errno: errnoValues.ENOSPC, operation }));
   }
   const slots = { data: data.count, code: code.count, shared: !data.codeBeside && !code.dataBeside };
   const count = slots.shared
@@ -124,7 +125,7 @@ export async function checkPtrace({ surface }: CheckContext): Promise<Finding> {
   const child = await launchAtStage(tasks.launch(request));
   try {
     const entry = entryPoint(tasks.auxv(child.pid));
-    if (entry === undefined) return { outcome: 'skipped', detail: 'the child’s entry point is not told' };
+    if (entry === undefined) return { outcome: 'skipped', detail: "the child's entry point is not told" };
     return atStage('ptrace', () => {
       debugRegisters.poke(child, 0, entry);
       debugRegisters.poke(child, 7, 1n); // L0, execute, length 1

@@ -46,7 +46,7 @@ function sampleProblem(
   if (tasks === undefined) return undefined;
   const threads = new Set(tasks.threads(tasks.self));
   if (samples.some(({ pid, tid }) => pid !== tasks.self || !threads.has(tid))) {
-    // In a pid namespace of another level the numbers would differ; perf gives those of the opener's namespace.
+    // perf tells the numbers of the opener's pid namespace, which are those of /proc.
     return 'the thread of a sample is none of this process';
   }
   const code = parseMaps(tasks.maps(tasks.self)).filter((mapping) => mapping.executable);
