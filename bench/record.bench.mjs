@@ -220,7 +220,8 @@ function report(modes, results) {
     const [{ wanted }] = rounds;
     if (mode.slow !== true && wanted < leastHits) few = true;
     const complete = rounds.every((one) => one.hits === undefined || one.hits + (one.lost ?? 0) === wanted);
-    if (!complete) wrong++;
+    // perf sees a few hits of the kernel while the program is loaded: told, but no fault of this benchmark.
+    if (!complete && mode.ours === true) wrong++;
     const lost = rounds.reduce((sum, one) => sum + (one.lost ?? 0), 0);
     const each = (pick) => rounds.map((one) => pick(mode, one));
     const bare = mode.name === 'nothing';
@@ -231,7 +232,7 @@ function report(modes, results) {
       .map((one) => (one.drainCpuNs - shortDrain.get(mode)) / (one.wanted - one.least));
     rows.push([
       mode.name,
-      `${rounds.at(-1).hits ?? '-'}${complete ? '' : ' WRONG'}`,
+      `${rounds.at(-1).hits ?? '-'}${complete ? '' : mode.ours ? ' WRONG' : ' (other)'}`,
       rounds.at(-1).lost === undefined ? '-' : lost,
       spread(each(targetUs), bare ? 4 : 2),
       text(median(rounds.map((one) => one.targetWallNs / one.wanted / 1000))),

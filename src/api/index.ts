@@ -10,4 +10,6 @@ export type { Hit } from '../watch/hit-reader.ts';
 export type { PlannedWatch } from '../watch/plan.ts';
 export { parseWatchRequest, type WatchAccess, type WatchRequest } from '../watch/watch-request.ts';
 export type { ArmedInfo, EndReason } from '../watch/watch-session.ts';
+export { doctor } from './doctor/doctor.ts';
+export type { DoctorCheck, DoctorFacts, DoctorReport } from './doctor/report.ts';
 export { type Watch, type WatchBatch, type WatchOptions, type WatchSummary, watch } from './watch.ts';

@@ -131,7 +131,7 @@ export class Watch implements AsyncIterable<WatchBatch> {
         session.recycle(batch);
       }
     } finally {
-      session.stop();
+      session.close();
     }
   }
 

@@ -114,6 +114,7 @@ export async function watchCommand(
     }
   }
   reader.flush();
+  showLost(); // a ring that stayed full to the end has told nobody
   progress.close();
   clearTimeout(timer);
   interrupts.close();

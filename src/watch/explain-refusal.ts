@@ -4,6 +4,7 @@ import type { Surface } from '../surface/surface.ts';
 import type { Scope } from './arm.ts';
 import { refusalError, requestError, type WatchError } from './errors.ts';
 import type { PlannedWatch } from './plan.ts';
+import { findRegisterHolders } from './register-holders.ts';
 
 /** What was about to be armed when the kernel refused. */
 export interface RefusalContext {
@@ -14,8 +15,6 @@ export interface RefusalContext {
 
 /** How many suspects a message names. */
 const mostSuspects = 5;
-/** How many processes are searched for perf events. */
-const mostProcesses = 4096;
 
 /** A refusal of `perf_event_open` in words: what was refused, why, and what would allow it. */
 export function explainRefusal(error: KernelError, context: RefusalContext): WatchError {
@@ -67,57 +66,13 @@ function explainFull(context: RefusalContext): string {
   if (registers !== undefined && watches.length > registers) {
     return `${watches.length} watches, but the CPU has ${registers} registers for code and data together`;
   }
-  const suspects = findSuspects(surface, scope);
+  const target = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
+  const suspects = findRegisterHolders(surface, target);
   const taken = registers === undefined ? 'all are taken' : `all ${registers} are taken or too few are left`;
   if (suspects.length === 0)
     return `${taken}, and no holder can be seen from here (a debugger or perf of another container or user?)`;
   const more = suspects.length - mostSuspects;
   return `${taken}; held perhaps by ${suspects.slice(0, mostSuspects).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
-}
-
-/** Who may hold debug registers: the tracer of the target, and processes that hold perf events. */
-function findSuspects(surface: Surface, scope: Scope): string[] {
-  const { tasks, files } = surface;
-  const suspects: string[] = [];
-  if (tasks === undefined || files === undefined) return suspects;
-  const name = (pid: number): string => {
-    try {
-      return `process ${pid} (${tasks.name(pid)})`;
-    } catch {
-      return `process ${pid}`;
-    }
-  };
-  let tracer = 0;
-  const target = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
-  if (target !== undefined) {
-    try {
-      tracer = tasks.status(target).tracerPid;
-      if (tracer !== 0 && tracer !== tasks.self) suspects.push(`${name(tracer)}, which traces the target`);
-    } catch {
-      // It has ended: then nobody traces it.
-    }
-  }
-  for (const pid of tasks.processes().slice(0, mostProcesses)) {
-    if (pid === tracer || pid === tasks.self) continue;
-    try {
-      const held = files
-        .list(`/proc/${pid}/fd`)
-        .filter((fd) => linkIs(files, `/proc/${pid}/fd/${fd}`, 'anon_inode:[perf_event]')).length;
-      if (held > 0)
-        suspects.push(`${name(pid)}, which holds ${held} perf ${held === 1 ? 'event' : 'events'}`);
-    } catch {
-      // Of another user, or ended: cannot be told.
-    }
-  }
-  return suspects;
-}
-
-function linkIs(files: NonNullable<Surface['files']>, path: string, target: string): boolean {
-  try {
-    return files.readlink(path) === target;
-  } catch {
-    return false;
-  }
 }
 
 function explainPermission(error: KernelError, context: RefusalContext): string {

@@ -257,7 +257,12 @@ describeWith(['gcc', 'breakpoints'], 'what is watched', () => {
   test('-s: the stack goes from the function through its caller to main', async () => {
     const program = programs.build('driven', {
       as: 'driven-frames',
-      flags: ['-fno-omit-frame-pointer', '-mno-omit-leaf-frame-pointer', '-fno-optimize-sibling-calls'],
+      flags: [
+        '-fno-omit-frame-pointer',
+        '-mno-omit-leaf-frame-pointer',
+        '-mno-omit-leaf-frame-pointer',
+        '-fno-optimize-sibling-calls',
+      ],
     });
     const driven = await Driven.start(program);
     const watching = await startWatch(['-s', 'counter:w', '-p', String(driven.pid)]);
@@ -275,7 +280,12 @@ describeWith(['gcc', 'breakpoints'], 'what is watched', () => {
   test('-s in text: a line a frame', async () => {
     const program = programs.build('driven', {
       as: 'driven-frames',
-      flags: ['-fno-omit-frame-pointer', '-mno-omit-leaf-frame-pointer', '-fno-optimize-sibling-calls'],
+      flags: [
+        '-fno-omit-frame-pointer',
+        '-mno-omit-leaf-frame-pointer',
+        '-mno-omit-leaf-frame-pointer',
+        '-fno-optimize-sibling-calls',
+      ],
     });
     const driven = await Driven.start(program);
     const watching = start(['watch', '-s', '--max-hits', '1', 'counter:w', '-p', String(driven.pid)]);

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { KernelError } from '../../base/kernel-error.ts';
+import { findRegisterHolders } from '../../watch/register-holders.ts';
 import { explainFailure, type Failure, type Need } from './explain.ts';
 import { type FactSources, gatherFacts } from './facts.ts';
 import type { CheckContext, DoctorSurface, Finding } from './finding.ts';
-import { findHolders } from './holders.ts';
 import { checkKernelAddress, checkKernelMode, checkWholeCpu } from './kernel-checks.ts';
 import { checkPtrace, checkReadOnly, checkSlots } from './register-checks.ts';
 import type { CheckId, DoctorCheck, DoctorFacts, DoctorReport, SlotCounts } from './report.ts';
@@ -51,7 +51,7 @@ export async function doctor(surface: DoctorSurface): Promise<DoctorReport> {
     const memory = new ProbeMemory(surface.system);
     let found: string[] | undefined;
     const holders = (): string[] => {
-      found ??= findHolders(surface);
+      found ??= findRegisterHolders(surface);
       return found;
     };
     const context: CheckContext = { surface, events, memory, holders };
