@@ -1,24 +1,16 @@
-import { machineSurface } from '../api/machine-surface.ts';
 import { hex } from '../base/hex.ts';
 import { HitReader } from '../watch/hit-reader.ts';
 import { Totals } from '../watch/totals.ts';
-import { parseWatchRequest } from '../watch/watch-request.ts';
-import { WatchSession } from '../watch/watch-session.ts';
-import { parseDuration } from './durations.ts';
+import type { WatchSession } from '../watch/watch-session.ts';
 import { shellStatus } from './exit-status.ts';
-import { Interrupts } from './interrupts.ts';
 import { countsJson } from './json-lines.ts';
-import { type Output, openOutput } from './output.ts';
+import type { Output } from './output.ts';
+import { openSession, type SessionFlags } from './run-session.ts';
 import { table } from './summary-text.ts';
-import { type TargetFlags, targetOf } from './target-options.ts';
 
 /** The options of `trapline stat`, as commander gives them. */
-export interface StatFlags extends TargetFlags {
-  readonly userOnly?: boolean;
-  readonly for?: string;
+export interface StatFlags extends SessionFlags {
   readonly perThread?: boolean;
-  readonly json?: boolean;
-  readonly output?: string;
 }
 
 /**
@@ -30,22 +22,10 @@ export async function statCommand(
   flags: StatFlags,
   command: readonly string[] | undefined,
 ): Promise<number> {
-  const requests = what.map(parseWatchRequest);
-  const target = targetOf(flags, command);
-  const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
   const perThread = flags.perThread === true;
-  const out = openOutput(flags.output);
-  const surface = machineSurface();
-  const session = await WatchSession.open({
-    surface,
-    target,
-    requests,
-    countOnly: !perThread,
-    userOnly: flags.userOnly === true,
-  });
+  const running = await openSession(what, flags, command, { countOnly: !perThread });
+  const { session, out } = running;
   const startNs = session.info.sinceNs;
-  const interrupts = new Interrupts(() => session.stop('stopped'));
-  const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
   const totals = new Totals();
   const execs: { pid: number; comm: string }[] = [];
   const reader = new HitReader(session, (item) => {
@@ -58,9 +38,8 @@ export async function statCommand(
     reader.readNotices(batch);
     session.recycle(batch);
   }
-  clearTimeout(timer);
-  interrupts.close();
-  const elapsedNs = surface.now() - startNs;
+  running.over();
+  const elapsedNs = process.hrtime.bigint() - startNs;
   const status = session.launched === undefined ? undefined : shellStatus(await session.launched.ended);
   const names = new Map([...totals.threads().keys()].map((tid) => [tid, session.names.name(tid)]));
   const report: StatReport = { session, totals, names, elapsedNs, perThread, execs };

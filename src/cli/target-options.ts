@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { commandTarget } from '../api/watch.ts';
 import type { LaunchRequest } from '../surface/tasks.ts';
-import type { Target } from '../watch/watch-session.ts';
+import type { Target } from '../watch/target.ts';
 import { parseCount, parseCpus } from './durations.ts';
 import { UsageError } from './errors.ts';
 

@@ -1,31 +1,21 @@
 import tty from 'node:tty';
-import { x86Decoder } from '../api/instruction-decoder.ts';
-import { machineSurface } from '../api/machine-surface.ts';
 import type { HitBatch } from '../ring/hit-columns.ts';
 import { HitReader, type HitReaderItem } from '../watch/hit-reader.ts';
 import { Totals } from '../watch/totals.ts';
-import { parseWatchRequest } from '../watch/watch-request.ts';
-import { WatchSession } from '../watch/watch-session.ts';
-import { parseCount, parseDuration } from './durations.ts';
+import { parseCount } from './durations.ts';
 import { shellStatus } from './exit-status.ts';
 import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
-import { Interrupts } from './interrupts.ts';
 import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
-import { openOutput } from './output.ts';
 import { Progress } from './progress.ts';
+import { openSession, type SessionFlags } from './run-session.ts';
 import { summaryText } from './summary-text.ts';
-import { type TargetFlags, targetOf } from './target-options.ts';
 
 /** The options of `trapline watch`, as commander gives them. */
-export interface WatchFlags extends TargetFlags {
+export interface WatchFlags extends SessionFlags {
   readonly stacks?: boolean;
   readonly asm?: boolean;
-  readonly userOnly?: boolean;
   readonly maxHits?: string;
-  readonly for?: string;
   readonly quiet?: boolean;
-  readonly json?: boolean;
-  readonly output?: string;
 }
 
 /** A kernel hit is held back for what may belong to it, this long at the most. */
@@ -37,26 +27,15 @@ export async function watchCommand(
   flags: WatchFlags,
   command: readonly string[] | undefined,
 ): Promise<number> {
-  const requests = what.map(parseWatchRequest);
-  const target = targetOf(flags, command);
   const maxHits = flags.maxHits === undefined ? undefined : parseCount(flags.maxHits, 'number of hits');
-  const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
   const json = flags.json === true;
   const quiet = flags.quiet === true;
   const asm = flags.asm === true;
-  const out = openOutput(flags.output);
-  const surface = machineSurface();
-  const session = await WatchSession.open({
-    surface,
-    target,
-    requests,
+  const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
-    userOnly: flags.userOnly === true,
     ...(maxHits === undefined ? {} : { maxHits }),
-    ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
   });
-  const interrupts = new Interrupts(() => session.stop('stopped'));
-  const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
+  const { session, out } = running;
   const startNs = session.info.sinceNs;
   const totals = new Totals();
   const threadNames = new Map<number, string>();
@@ -84,7 +63,9 @@ export async function watchCommand(
     const lost = session.lost();
     if (lost === lostShown) return;
     lostShown = lost;
-    out.line(json ? lostJson(surface.now(), lost) : `# lost: ${lost} hits so far (the ring was full)`);
+    out.line(
+      json ? lostJson(process.hrtime.bigint(), lost) : `# lost: ${lost} hits so far (the ring was full)`,
+    );
   };
   const readBatch = (batch: HitBatch): void => {
     totals.add(batch.columns);
@@ -116,14 +97,13 @@ export async function watchCommand(
   reader.flush();
   showLost(); // a ring that stayed full to the end has told nobody
   progress.close();
-  clearTimeout(timer);
-  interrupts.close();
+  running.over();
 
   for (const tid of totals.threads().keys()) threadNames.set(tid, session.names.name(tid));
   const summary: SummaryFields = { session, hits: totals.hits, sites: totals.sites(), names: threadNames };
   const reason = session.endReason ?? 'stopped';
   if (json) {
-    out.line(endedJson(surface.now(), { reason }));
+    out.line(endedJson(process.hrtime.bigint(), { reason }));
     out.line(summaryJson(summary));
   } else {
     if (reason !== 'target ended') out.line(`# ended: ${reason}`);

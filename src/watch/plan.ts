@@ -42,7 +42,7 @@ export interface UnplannedRequest {
 export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
   const place = locate(request, names);
   if ('error' in place) return { request, ...place };
-  return fit(request, place);
+  return fitPlace(request, place);
 }
 
 /** An address, with what is known of it. */
@@ -153,7 +153,7 @@ function locateInKernel(
   };
 }
 
-function fit(request: WatchRequest, place: Place): PlannedWatch | UnplannedRequest {
+function fitPlace(request: WatchRequest, place: Place): PlannedWatch | UnplannedRequest {
   const access: WatchAccess = request.access ?? (place.isFunction === true ? 'x' : 'rw');
   const lenBytes =
     request.lenBytes ?? (access === 'x' ? executeLenBytes : (place.sizeBytes ?? defaultLenBytes));

@@ -1,30 +1,19 @@
-import { assert } from '../base/assert.ts';
-import { KernelError } from '../base/kernel-error.ts';
 import type { HitBatch } from '../ring/hit-columns.ts';
 import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
 import type { HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
-import type { LaunchedTask, LaunchRequest, Tasks } from '../surface/tasks.ts';
-import { Armed, type Scope, type WatchCounts } from './arm.ts';
+import type { LaunchedTask } from '../surface/tasks.ts';
+import { Armed, type WatchCounts } from './arm.ts';
+import { armNamed } from './arm-named.ts';
 import { CodeSites } from './code-sites.ts';
 import { refusalError, requestError } from './errors.ts';
 import { type EventOptions, probeEventFeatures } from './event-attrs.ts';
-import { explainRefusal, readNumber } from './explain-refusal.ts';
+import { readNumber } from './explain-refusal.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
-import { type NameSpace, type PlannedWatch, planWatch } from './plan.ts';
+import type { PlannedWatch } from './plan.ts';
+import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
 import type { WatchRequest } from './watch-request.ts';
-
-/** What is to be watched. */
-export type Target =
-  /** Every thread of a process, those that come, and its forked children. */
-  | { readonly type: 'process'; readonly pid: number }
-  /** One thread alone. */
-  | { readonly type: 'thread'; readonly tid: number }
-  /** A program that is started and armed before its first instruction. */
-  | { readonly type: 'command'; readonly launch: LaunchRequest }
-  /** Whole CPUs, whatever runs there; all that are online without a list. */
-  | { readonly type: 'cpus'; readonly cpus?: readonly number[] };
 
 /** How to open a {@link WatchSession}. */
 export interface SessionOptions {
@@ -143,7 +132,7 @@ export class WatchSession {
     let launched: LaunchedTask | undefined;
     let armed: Armed | undefined;
     try {
-      if (target.type === 'command') launched = await launch(tasks, target.launch);
+      if (target.type === 'command') launched = await launchProgram(tasks, target.launch);
       const scope = scopeOf(target, launched, tasks);
       const eventOptions: EventOptions = {
         layout,
@@ -155,7 +144,7 @@ export class WatchSession {
       };
       armed = new Armed({ events, tasks, drain, scope, options: eventOptions });
       const sinceNs = surface.now();
-      armNamed({ options, scope, armed, sites, tasks, launched });
+      armNamed({ surface, requests, scope, armed, sites, tasks, launched });
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
       const session = new WatchSession({
@@ -296,126 +285,6 @@ export class WatchSession {
     this.#armed.close();
     this.sites.close();
   }
-}
-
-function checkTarget(target: Target, tasks: Tasks): void {
-  if (target.type !== 'process' && target.type !== 'thread') return;
-  const tid = target.type === 'process' ? target.pid : target.tid;
-  const what = target.type === 'process' ? 'process' : 'thread';
-  let status: ReturnType<Tasks['status']>;
-  try {
-    status = tasks.status(tid);
-  } catch (error) {
-    if (error instanceof KernelError) throw requestError(`there is no ${what} ${tid}`);
-    throw error;
-  }
-  if (status.zombie) throw requestError(`${what} ${tid} has ended (it is a zombie)`);
-  if (target.type === 'process' && status.pid !== tid) {
-    throw requestError(
-      `${tid} is a thread of process ${status.pid}: watch the process (-p ${status.pid}) or the thread alone (-t ${tid})`,
-    );
-  }
-}
-
-async function launch(tasks: Tasks, request: LaunchRequest): Promise<LaunchedTask> {
-  try {
-    return await tasks.launch(request);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    throw requestError(
-      `cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : ''}`,
-    );
-  }
-}
-
-function scopeOf(target: Target, launched: LaunchedTask | undefined, tasks: Tasks): Scope {
-  switch (target.type) {
-    case 'process':
-      return target;
-    case 'thread':
-      return target;
-    case 'cpus':
-      for (const cpu of target.cpus ?? []) {
-        if (!tasks.cpus.includes(cpu))
-          throw requestError(`CPU ${cpu} is not online; online are ${tasks.cpus.join(', ')}`);
-      }
-      return { type: 'cpus', cpus: target.cpus ?? tasks.cpus };
-    case 'command':
-      assert(launched !== undefined, 'a command has been launched');
-      return { type: 'process', pid: launched.pid };
-  }
-}
-
-/**
- * Plans and arms. Of a started program, what its own file holds is armed before the first instruction; names that only
- * libraries can have are armed at its entry point, when the loader has mapped them.
- */
-function armNamed(parts: {
-  options: SessionOptions;
-  scope: Scope;
-  armed: Armed;
-  sites: CodeSites;
-  tasks: Tasks;
-  launched: LaunchedTask | undefined;
-}): void {
-  const { options, scope, armed, sites, tasks, launched } = parts;
-  const names = nameSpaceOf(scope, sites, tasks);
-  const plan = (requests: readonly WatchRequest[], last: boolean): WatchRequest[] => {
-    const planned: PlannedWatch[] = [];
-    const later: WatchRequest[] = [];
-    for (const request of requests) {
-      const result = planWatch(request, names);
-      if (!('error' in result)) planned.push(result);
-      else if (result.mayAppear && !last) later.push(request);
-      else throw result.error;
-    }
-    armOrExplain(planned, parts);
-    return later;
-  };
-  const later = plan(options.requests, launched === undefined);
-  if (launched === undefined) return;
-  if (later.length > 0) {
-    if (!launched.runToEntry())
-      throw refusalError(
-        `the program ended while its libraries were loaded, before ${later.map((request) => `'${request.text}'`).join(', ')} could be armed`,
-      );
-    names.space?.refresh();
-    plan(later, true);
-  }
-  assert(armed.watches.length === options.requests.length, 'every request became a watch');
-}
-
-function armOrExplain(
-  planned: readonly PlannedWatch[],
-  parts: { options: SessionOptions; scope: Scope; armed: Armed },
-): void {
-  if (planned.length === 0) return;
-  try {
-    parts.armed.arm(planned);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    const watches = [...parts.armed.watches, ...planned];
-    throw explainRefusal(error, { surface: parts.options.surface, scope: parts.scope, watches });
-  }
-}
-
-function nameSpaceOf(scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
-  if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
-  const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
-  const description = `process ${pid} (${tasks.name(pid)})`;
-  const space = sites.space(pid);
-  if (space.mappings().length === 0) {
-    throw requestError(
-      `${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`,
-    );
-  }
-  const [main] = space.modules();
-  if (main?.file?.bits === 32) {
-    throw requestError(
-      `${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`,
-    );
-  }
-  return { description, space };
 }
 
 /** Bytes in a ring that wake the reader when `maxHits` have come; a ring is never asked for more than its half. */

@@ -1,0 +1,83 @@
+import { assert } from '../base/assert.ts';
+import { KernelError } from '../base/kernel-error.ts';
+import type { Surface } from '../surface/surface.ts';
+import type { LaunchedTask, Tasks } from '../surface/tasks.ts';
+import type { Armed, Scope } from './arm.ts';
+import type { CodeSites } from './code-sites.ts';
+import { refusalError, requestError } from './errors.ts';
+import { explainRefusal } from './explain-refusal.ts';
+import { type NameSpace, type PlannedWatch, planWatch } from './plan.ts';
+import type { WatchRequest } from './watch-request.ts';
+
+/**
+ * Plans and arms. Of a started program, what its own file holds is armed before the first instruction; names that only
+ * libraries can have are armed at its entry point, when the loader has mapped them.
+ */
+export function armNamed(parts: {
+  surface: Surface;
+  requests: readonly WatchRequest[];
+  scope: Scope;
+  armed: Armed;
+  sites: CodeSites;
+  tasks: Tasks;
+  launched: LaunchedTask | undefined;
+}): void {
+  const { requests, scope, armed, sites, tasks, launched } = parts;
+  const names = nameSpaceOf(scope, sites, tasks);
+  const plan = (wanted: readonly WatchRequest[], last: boolean): WatchRequest[] => {
+    const planned: PlannedWatch[] = [];
+    const later: WatchRequest[] = [];
+    for (const request of wanted) {
+      const result = planWatch(request, names);
+      if (!('error' in result)) planned.push(result);
+      else if (result.mayAppear && !last) later.push(request);
+      else throw result.error;
+    }
+    armOrExplain(planned, parts);
+    return later;
+  };
+  const later = plan(requests, launched === undefined);
+  if (launched === undefined) return;
+  if (later.length > 0) {
+    if (!launched.runToEntry())
+      throw refusalError(
+        `the program ended while its libraries were loaded, before ${later.map((request) => `'${request.text}'`).join(', ')} could be armed`,
+      );
+    names.space?.refresh();
+    plan(later, true);
+  }
+  assert(armed.watches.length === requests.length, 'every request became a watch');
+}
+
+function armOrExplain(
+  planned: readonly PlannedWatch[],
+  parts: { surface: Surface; scope: Scope; armed: Armed },
+): void {
+  if (planned.length === 0) return;
+  try {
+    parts.armed.arm(planned);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const watches = [...parts.armed.watches, ...planned];
+    throw explainRefusal(error, { surface: parts.surface, scope: parts.scope, watches });
+  }
+}
+
+function nameSpaceOf(scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
+  if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
+  const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
+  const description = `process ${pid} (${tasks.name(pid)})`;
+  const space = sites.space(pid);
+  if (space.mappings().length === 0) {
+    throw requestError(
+      `${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`,
+    );
+  }
+  const [main] = space.modules();
+  if (main?.file?.bits === 32) {
+    throw requestError(
+      `${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`,
+    );
+  }
+  return { description, space };
+}
