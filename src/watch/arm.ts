@@ -215,9 +215,13 @@ export class Armed {
       sum.timeEnabledNs += counts.timeEnabledNs ?? 0n;
       sum.timeRunningNs += counts.timeRunningNs ?? 0n;
     }
-    // Events of one thread on several CPUs are all enabled for as long as the thread runs anywhere.
+    // Events of one thread on several CPUs are enabled together while the thread runs on any of them, so their sum is
+    // too large; what was in a register was enabled.
     if (this.#options.sampling && this.#scope.type !== 'cpus') {
-      for (const sum of sums) sum.timeEnabledNs /= BigInt(this.#tasks.cpus.length);
+      for (const sum of sums) {
+        const share = sum.timeEnabledNs / BigInt(this.#tasks.cpus.length);
+        sum.timeEnabledNs = share > sum.timeRunningNs ? share : sum.timeRunningNs;
+      }
     }
     return sums;
   }
