@@ -100,8 +100,8 @@ export class Watch implements AsyncIterable<WatchBatch> {
   }
 
   async #open(options: WatchOptions): Promise<WatchSession> {
-    const surface = options.surface ?? machineSurface();
     const { target, requests } = requestsOf(options);
+    const surface = options.surface ?? machineSurface();
     const session = await WatchSession.open({
       surface,
       target,
@@ -205,6 +205,15 @@ function toWatchBatch(session: WatchSession, batch: RingBatch): WatchBatch {
 
 function requestsOf(options: WatchOptions): { target: Target; requests: WatchRequest[] } {
   const { pid, tid, command, cpus, memory } = options;
+  requireCount('pid', pid);
+  requireCount('tid', tid);
+  requireCount('maxHits', options.maxHits);
+  const { durationMs } = options;
+  if (durationMs !== undefined && !(durationMs > 0 && durationMs < 2 ** 31)) {
+    throw requestError(
+      `durationMs is ${durationMs}; expected a number of milliseconds above 0 and below 2^31`,
+    );
+  }
   const given = [pid, tid, command, cpus, memory].filter((each) => each !== undefined).length;
   if (given !== 1) throw requestError('give exactly one of pid, tid, command, cpus and memory');
   if (memory !== undefined) {
@@ -219,6 +228,12 @@ function requestsOf(options: WatchOptions): { target: Target; requests: WatchReq
     target: cpus === undefined || cpus === 'all' ? { type: 'cpus' } : { type: 'cpus', cpus },
     requests,
   };
+}
+
+function requireCount(name: string, value: number | undefined): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+    throw requestError(`${name} is ${value}; expected a whole number of at least 1`);
+  }
 }
 
 /** A command as a target: found in PATH, with this process's environment. */

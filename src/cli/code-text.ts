@@ -1,9 +1,14 @@
 import path from 'node:path';
 import { hex } from '../base/hex.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
+import { printable } from './printable.ts';
 
 /** "worker+0x1d (prog)", "prog+0x1180", "writer /app/race.js:12", or an address. */
 export function codeText(location: CodeLocation): string {
+  return printable(rawCodeText(location));
+}
+
+function rawCodeText(location: CodeLocation): string {
   const { symbol, offset, module, moduleOffset, file, line } = location;
   if (file !== undefined)
     return `${symbol ?? '(anonymous)'} ${relativeFile(shortFile(file))}${line === undefined ? '' : `:${line}`}`;

@@ -2,6 +2,7 @@ import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
 import { codeText } from './code-text.ts';
+import { printable } from './printable.ts';
 
 const taskWidth = 24;
 
@@ -10,7 +11,7 @@ export function armedText(info: ArmedInfo): string[] {
   const where =
     info.pid === undefined
       ? `on CPU ${info.cpus.join(', ')}`
-      : `in ${info.comm}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
+      : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
   const lines = info.notes.map((note) => `# ${note}`);
   for (const watch of info.watches) {
     const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
@@ -54,7 +55,7 @@ export class HitText {
   /** One hit: a line, and a line a frame where stacks are recorded. No newline at the end. */
   line(hit: Hit): string {
     const { code } = hit;
-    const task = `${hit.comm === '' ? '?' : hit.comm}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
+    const task = `${hit.comm === '' ? '?' : printable(hit.comm)}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
     let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${hit.watch.text.padEnd(this.watchWidth)}  ${codeText(code.location)}`;
     if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
     if (hit.count > 1) line += `  x${hit.count}`;

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { Command } from 'commander';
 import { exitStatusOf, messageOf } from './errors.ts';
+import { oneLine } from './printable.ts';
 
 const whatHelp = `
 WHAT is one of
@@ -48,12 +49,14 @@ async function main(): Promise<number> {
   const program = new Command('trapline')
     .description('Every access to a variable of a running program, by name, on hardware breakpoints.')
     .version(version())
-    .showHelpAfterError('(trapline --help, or trapline watch --help, tells more)')
+    .showSuggestionAfterError(false)
     .configureOutput({
       // Everything that would make commander touch process.stdout or process.stderr: Node would then switch these
       // streams, which a command shares, to non-blocking mode.
       writeOut: (text) => fs.writeSync(1, text),
-      writeErr: (text) => fs.writeSync(2, text.replace(/^error: /, 'trapline: ')),
+      writeErr: (text) => fs.writeSync(2, text),
+      outputError: (text) =>
+        fs.writeSync(2, `trapline: ${oneLine(text.replace(/^error: /, ''))} (trapline --help tells more)\n`),
       getOutHelpWidth: () => helpWidth,
       getErrHelpWidth: () => helpWidth,
       getOutHasColors: () => false,
@@ -109,7 +112,7 @@ async function main(): Promise<number> {
     }
     const message = messageOf(error);
     if (message === undefined) throw error;
-    fs.writeSync(2, `trapline: ${message}\n`);
+    fs.writeSync(2, `trapline: ${oneLine(message)}\n`);
     return exitStatusOf(error);
   }
   return status;

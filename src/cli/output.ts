@@ -50,7 +50,28 @@ export class Output {
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-/** Opens a file for writing, or gives standard output. */
-export function openOutput(path: string | undefined): Output {
-  return new Output(path === undefined ? 1 : fs.openSync(path, 'w'));
+/** Where a command's results go; a file is not touched before {@link PendingOutput.begin}. */
+export interface PendingOutput {
+  readonly out: Output;
+  /** Empties the file: results are coming. */
+  begin(): void;
+  /** Nothing will come: leaves everything as it was. */
+  abandon(): void;
+}
+
+/** Opens a file for writing, or gives standard output. Throws where the file cannot be written. */
+export function openOutput(path: string | undefined): PendingOutput {
+  if (path === undefined) return { out: new Output(1), begin: () => {}, abandon: () => {} };
+  const existed = fs.existsSync(path);
+  const fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_CREAT, 0o666);
+  return {
+    out: new Output(fd),
+    begin() {
+      if (fs.fstatSync(fd).isFile()) fs.ftruncateSync(fd);
+    },
+    abandon() {
+      fs.closeSync(fd);
+      if (!existed) fs.rmSync(path, { force: true });
+    },
+  };
 }

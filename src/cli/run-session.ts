@@ -33,16 +33,23 @@ export async function openSession(
   const requests = what.map(parseWatchRequest);
   const target = targetOf(flags, command);
   const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
-  const out = openOutput(flags.output);
-  const surface = machineSurface();
-  const session = await WatchSession.open({
-    surface,
-    target,
-    requests,
-    userOnly: flags.userOnly === true,
-    ...more,
-    ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
-  });
+  const { out, begin, abandon } = openOutput(flags.output);
+  let session: WatchSession;
+  try {
+    const surface = machineSurface();
+    session = await WatchSession.open({
+      surface,
+      target,
+      requests,
+      userOnly: flags.userOnly === true,
+      ...more,
+      ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
+    });
+  } catch (error) {
+    abandon();
+    throw error;
+  }
+  begin();
   const interrupts = new Interrupts(() => session.stop('stopped'));
   const timer = durationMs === undefined ? undefined : setTimeout(() => session.stop('time'), durationMs);
   return {

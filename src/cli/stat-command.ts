@@ -5,6 +5,7 @@ import type { WatchSession } from '../watch/watch-session.ts';
 import { shellStatus } from './exit-status.ts';
 import { countsJson } from './json-lines.ts';
 import type { Output } from './output.ts';
+import { printable } from './printable.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
 import { table } from './summary-text.ts';
 
@@ -101,11 +102,11 @@ function writeText(out: Output, report: StatReport): void {
     ]);
     if (!perThread) continue;
     for (const { tid, comm, hits } of threadsOf(report, i))
-      rows.push([String(hits), `  ${comm}/${tid}`, '', '', '']);
+      rows.push([String(hits), `  ${printable(comm)}/${tid}`, '', '', '']);
   }
   for (const line of table(rows, 1)) out.line(line);
   for (const { pid, comm } of execs)
-    out.line(`# process ${pid} executed another program (${comm}); its watch ended there`);
+    out.line(`# process ${pid} executed another program (${printable(comm)}); its watch ended there`);
   if (perThread && session.lost() > 0)
     out.line(`# ${session.lost()} hits are counted but belong to no thread above (their samples were lost)`);
   out.line(`${milliseconds(elapsedNs)} in all; times of tasks add up over threads`);

@@ -1,5 +1,6 @@
 import { codeText } from './code-text.ts';
 import type { SummaryFields } from './json-lines.ts';
+import { printable } from './printable.ts';
 
 /** How many sites and threads of a site are listed. */
 const mostSites = 30;
@@ -13,7 +14,7 @@ export function summaryText(fields: SummaryFields): string[] {
     const rows = sites.slice(0, mostSites).map(({ site, watch, hits: siteHits, tids }) => {
       const planned = session.info.watches[watch]!; // totals count watches of the session
       const code = session.sites.access(site, planned, watch);
-      const threads = tids.slice(0, mostThreads).map((tid) => `${names.get(tid) ?? '?'}/${tid}`);
+      const threads = tids.slice(0, mostThreads).map((tid) => `${printable(names.get(tid) ?? '?')}/${tid}`);
       const more = tids.length - threads.length;
       return [
         String(siteHits),

@@ -6,6 +6,7 @@ import { parseCount } from './durations.ts';
 import { shellStatus } from './exit-status.ts';
 import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
 import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
+import { printable } from './printable.ts';
 import { Progress } from './progress.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
 import { summaryText } from './summary-text.ts';
@@ -54,7 +55,7 @@ export async function watchCommand(
     else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
     else
       out.line(
-        `# ${seconds(item.timeNs - startNs).trim()}: process ${item.pid} executed another program (${item.comm}); its watch has ended`,
+        `# ${seconds(item.timeNs - startNs).trim()}: process ${item.pid} executed another program (${printable(item.comm)}); its watch has ended`,
       );
   };
   const reader = new HitReader(session, emit);

@@ -22,8 +22,8 @@ export function armNamed(parts: {
   tasks: Tasks;
   launched: LaunchedTask | undefined;
 }): void {
-  const { requests, scope, armed, sites, tasks, launched } = parts;
-  const names = nameSpaceOf(scope, sites, tasks);
+  const { surface, requests, scope, armed, sites, tasks, launched } = parts;
+  const names = nameSpaceOf(surface, scope, sites, tasks);
   const plan = (wanted: readonly WatchRequest[], last: boolean): WatchRequest[] => {
     const planned: PlannedWatch[] = [];
     const later: WatchRequest[] = [];
@@ -63,16 +63,18 @@ function armOrExplain(
   }
 }
 
-function nameSpaceOf(scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
+function nameSpaceOf(surface: Surface, scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
   if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
   const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
   const description = `process ${pid} (${tasks.name(pid)})`;
-  const space = sites.space(pid);
-  if (space.mappings().length === 0) {
-    throw requestError(
-      `${description} has no memory of its own that can be seen: a kernel thread, or not permitted (another user's process needs root)`,
-    );
+  try {
+    if (tasks.maps(pid) === '')
+      throw requestError(`${description} is a kernel thread: it has no memory of its own`);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw explainRefusal(error, { surface, scope, watches: [] });
   }
+  const space = sites.space(pid);
   const [main] = space.modules();
   if (main?.file?.bits === 32) {
     throw requestError(

@@ -5,7 +5,7 @@ import { RingView } from '../ring/ring-view.ts';
 import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
 import type { Tasks } from '../surface/tasks.ts';
 import { PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
-import { breakpointAttr, type EventOptions, newsAttr } from './event-attrs.ts';
+import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
 import type { PlannedWatch } from './plan.ts';
 
 /** Whose accesses are watched. */
@@ -52,7 +52,7 @@ export class Armed {
   readonly #options: EventOptions;
   readonly #armed: ArmedEvent[] = [];
   readonly #news: PerfEvent[] = [];
-  /** By CPU: the event that has the ring. */
+  /** By CPU: the event that the ring belongs to. */
   readonly #ringHolders: Map<number, PerfEvent> = new Map();
   readonly #rings: RingView[] = [];
   readonly #threads: Set<number> = new Set();
@@ -156,25 +156,32 @@ export class Armed {
     return this.#events.open(attr, target);
   }
 
-  /** Lets `event` write to its CPU's ring, which the first event of the CPU brings. */
+  /**
+   * Lets `event` write to its CPU's ring. The ring belongs to an event of this process that counts nothing: so it
+   * outlives the watched tasks, and a breakpoint that is closed gives its slot back although the ring is still read.
+   */
   #output(event: PerfEvent, cpu: number): void {
-    const holder = this.#ringHolders.get(cpu);
-    if (holder !== undefined) {
-      event.setOutput(holder);
-      return;
+    let holder = this.#ringHolders.get(cpu);
+    if (holder === undefined) {
+      holder = this.#open(ringHolderAttr(this.#options), { pid: 0, cpu });
+      this.#ringHolders.set(cpu, holder);
+      this.#mapRing(holder);
+      this.#drain.addRing(holder);
     }
+    event.setOutput(holder);
+  }
+
+  #mapRing(holder: PerfEvent): void {
     for (;;) {
       try {
-        const ring = event.mapRing(this.#pages);
+        const ring = holder.mapRing(this.#pages);
         this.#rings.push(new RingView(ring.memory, ring.pageBytes));
-        break;
+        return;
       } catch (error) {
         if (!isKernelError(error, 'EPERM', 'ENOMEM') || this.#pages <= leastRingPages) throw error;
         this.#pages /= 2;
       }
     }
-    this.#ringHolders.set(cpu, event);
-    this.#drain.addRing(event);
   }
 
   /** Threads whose creation a news event has told: their creator was armed in full. Looks without taking. */
@@ -199,7 +206,7 @@ export class Armed {
     return threads;
   }
 
-  /** The counts of each watch; works until `close`. */
+  /** The counts of each watch; until `disarm`. */
   counts(): WatchCounts[] {
     const sums = this.watches.map(() => ({
       hits: 0n,
@@ -232,16 +239,23 @@ export class Armed {
     return this.#events.waitHangup(events);
   }
 
-  /** Takes all breakpoints out of the registers; rings and counts can still be read. */
-  disarm(): void {
+  /**
+   * Takes all breakpoints out of the registers and gives their slots back. The rings can still be read.
+   * @returns the final counts of each watch.
+   */
+  disarm(): WatchCounts[] {
     for (const { event } of this.#armed) event.disable();
-    for (const event of this.#news) event.disable();
+    const counts = this.counts();
+    for (const { event } of this.#armed.splice(0)) event.close();
+    for (const event of this.#news.splice(0)) event.close();
+    return counts;
   }
 
-  /** Gives everything back. */
+  /** Gives everything back, the rings too. */
   close(): void {
     for (const { event } of this.#armed.splice(0)) event.close();
     for (const event of this.#news.splice(0)) event.close();
+    for (const event of this.#ringHolders.values()) event.close();
     this.#ringHolders.clear();
   }
 }

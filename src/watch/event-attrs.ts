@@ -114,8 +114,21 @@ export function newsAttr(options: EventOptions): PerfEventAttr {
   };
 }
 
+/** The event of this process that a ring belongs to; it counts nothing and brings nothing. */
+export function ringHolderAttr(options: EventOptions): PerfEventAttr {
+  const { wakeupBytes } = options;
+  return {
+    ...commonAttr(options),
+    type: PERF_TYPE_SOFTWARE,
+    config: BigInt(PERF_COUNT_SW_DUMMY),
+    excludeKernel: true,
+    inherit: false,
+    ...(wakeupBytes === undefined ? {} : { watermark: true, wakeupEvents: wakeupBytes }),
+  };
+}
+
 function commonAttr(options: EventOptions): Omit<PerfEventAttr, 'type'> {
-  const { layout, inherit, wakeupBytes } = options;
+  const { layout, inherit } = options;
   return {
     sampleType: sampleTypeOf(layout),
     ...(layout.copyRegisters ? { sampleRegsIntr: copyRegisterMask } : {}),
@@ -123,6 +136,5 @@ function commonAttr(options: EventOptions): Omit<PerfEventAttr, 'type'> {
     inherit,
     useClockid: true,
     clockid: CLOCK_MONOTONIC,
-    ...(wakeupBytes === undefined ? {} : { watermark: true, wakeupEvents: wakeupBytes }),
   };
 }

@@ -227,7 +227,7 @@ function explainResolution(
       if (!resolution.moduleKnown) {
         const modules = names.space?.modules().map((module) => module.name) ?? [];
         const module = location.type === 'name' ? (location.module ?? '') : '';
-        return `${prefix} no module '${module}' in ${names.description}; mapped are ${modules.slice(0, 12).join(', ')}${modules.length > 12 ? ', …' : ''}${/^[a-z]{1,3}$/i.test(name) ? ` (and ':${name}' is no access: those are :r, :w, :rw, :x)` : ''}`;
+        return `${prefix} no module '${module}' in ${names.description}; mapped are ${modules.slice(0, 12).join(', ')}${modules.length > 12 ? ', …' : ''}${/^[a-z]{1,3}$/i.test(name) && !/^(r|w|x|rw|wr)$/.test(name) ? ` (and ':${name}' is no access: those are :r, :w, :rw, :x)` : ''}`;
       }
       const near = resolution.nearMisses.slice(0, mostListed).map(({ symbol }) => symbol.name);
       const parts = [`${prefix} no variable or function '${name}' in ${names.description}`];

@@ -54,7 +54,8 @@ export function parseWatchRequest(text: string): WatchRequest {
 
   let only: WatchRequest['only'];
   let access: WatchAccess | undefined;
-  const suffix = /(?<!:):([a-zA-Z]*)(?::([a-zA-Z]*))?$/.exec(rest);
+  // With mem: there may be modifiers behind the access; otherwise what stands before is a place, and may hold a ":".
+  const suffix = (isMem ? /:([a-zA-Z]*)(?::([a-zA-Z]*))?$/ : /(?<!:):([a-zA-Z]*)$/).exec(rest);
   if (suffix !== null) {
     const [, first = '', second] = suffix;
     if (second !== undefined && isMem) {

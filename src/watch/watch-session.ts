@@ -79,6 +79,9 @@ export class WatchSession {
   #endReason: EndReason | undefined;
   #finalCounts: WatchCounts[] | undefined;
   #drained: boolean = false;
+  /** The call of {@link next} that waits. */
+  #pending: Promise<HitBatch | undefined> | undefined;
+  #stopped: boolean = false;
   #closed: boolean = false;
 
   private constructor(parts: {
@@ -187,6 +190,16 @@ export class WatchSession {
    * reader does that in the order of time. Recycle it when done.
    */
   async next(): Promise<HitBatch | undefined> {
+    if (this.#closed) return undefined;
+    this.#pending = this.#next();
+    try {
+      return await this.#pending;
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  async #next(): Promise<HitBatch | undefined> {
     for (;;) {
       const batch = this.#drained ? undefined : await this.#drain.next();
       if (batch === undefined) {
@@ -199,6 +212,7 @@ export class WatchSession {
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       const left = this.#maxHits - this.#delivered;
       if (columns.length >= left) {
+        if (columns.length > left) this.#endReason = 'max hits'; // even if the target has ended: hits are left out
         columns.length = left;
         this.stop('max hits');
       }
@@ -226,13 +240,13 @@ export class WatchSession {
     return this.#endReason;
   }
 
-  /** Takes all breakpoints out. `next` still gives what is in the rings. The first reason counts. */
+  /** Takes all breakpoints out and gives their slots back. `next` still gives what is in the rings. The first reason counts. */
   stop(reason: EndReason = 'stopped'): void {
-    if (this.#endReason !== undefined) return;
-    this.#endReason = reason;
+    this.#endReason ??= reason;
+    if (this.#stopped) return;
+    this.#stopped = true;
     this.#waiting?.close();
-    this.#armed.disarm();
-    this.#finalCounts = this.#armed.counts();
+    this.#finalCounts = this.#armed.disarm();
     this.#drain.finish();
   }
 
@@ -277,6 +291,7 @@ export class WatchSession {
 
   /** The rings may be unmapped only when nobody reads them any more. */
   async #closeWhenDrained(): Promise<void> {
+    await this.#pending?.catch(() => {}); // whoever waits for a batch gets it first
     while (!this.#drained) {
       const batch = await this.#drain.next();
       if (batch === undefined) this.#drained = true;
