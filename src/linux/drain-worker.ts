@@ -42,6 +42,9 @@ function receive(): void {
           drain.addWatchId(request.ids[i]!, request.ids[i + 1]!, request.ids[i + 2]!); // three words an entry
         }
         break;
+      case 'dropDoubles':
+        drain.dropDoubles();
+        break;
       case 'columns':
         free.push(request.buffer);
         break;

@@ -65,6 +65,10 @@ export class LinuxHitDrain implements HitDrain {
     this.#watchIds.push(lowWord(id), highWord(id), watch);
   }
 
+  dropDoubles(): void {
+    this.#post({ type: 'dropDoubles' });
+  }
+
   next(): Promise<HitBatch | undefined> {
     assert(this.#waiting === undefined, 'one caller waits for hits at a time');
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -99,7 +103,6 @@ export class LinuxHitDrain implements HitDrain {
     this.finish();
     // With its columns back the worker can empty the rings and end by itself.
     for (const batch of this.#batches.splice(0)) this.recycle(batch);
-    this.#worker.unref();
   }
 
   /**

@@ -39,6 +39,8 @@ interface RingState {
   /** Time of the next record as a double of nanoseconds (exact to 2^53, 104 days of uptime); `never` if there is none. */
   nextTime: number;
   readonly last: LastCopy;
+  /** By thread, then by watch: the event id of its samples. Used where doubles are dropped. */
+  readonly eventIds: Map<number, number[]>;
 }
 
 /**
@@ -57,6 +59,9 @@ export class RingDrain {
   #notices: RingNotice[] = [];
   /** Samples of events that nobody announced; asserted to be 0 by tests. */
   strayHits: number = 0;
+  /** Samples that were dropped because a thread is armed twice. */
+  doubles: number = 0;
+  #dropDoubles: boolean = false;
 
   constructor(layout: SampleLayout) {
     this.#layout = layout;
@@ -68,12 +73,21 @@ export class RingDrain {
       headLow: view.tailLow,
       nextTime: never,
       last: { site: 0, tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
+      eventIds: new Map(),
     });
   }
 
   /** Samples that carry the event id (low, high) are hits of watch number `watch`. */
   addWatchId(low: number, high: number, watch: number): void {
     this.#watches.add(low, high, watch);
+  }
+
+  /**
+   * From now on a thread may be armed twice. Every trap of such a thread makes two samples in one ring, with the ids of
+   * two events; those with the id that came first are the hits.
+   */
+  dropDoubles(): void {
+    this.#dropDoubles = true;
   }
 
   /**
@@ -150,7 +164,8 @@ export class RingDrain {
         continue;
       }
       const watch = this.#watches.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!);
-      if (watch >= 0) {
+      if (this.#dropDoubles && watch >= 0 && isDouble(ring, watch, w)) this.doubles++;
+      else if (watch >= 0) {
         const ipLow = words[(w + 4) & wordMask]!;
         const ipHigh = words[(w + 5) & wordMask]!;
         const pid = words[(w + 6) & wordMask]!;
@@ -255,6 +270,7 @@ export class RingDrain {
         break;
       case PERF_RECORD_EXIT:
         this.#notices.push({ type: 'exit', timeNs, pid: word(2), tid: word(4) });
+        for (const each of this.#rings) each.eventIds.delete(word(4));
         break;
       case PERF_RECORD_LOST:
         this.#notices.push({ type: 'lost', timeNs, lost: joinPair(word(4), word(5)) });
@@ -279,6 +295,20 @@ export class RingDrain {
         break;
     }
   }
+}
+
+/** Whether the sample at `w` has another event id than the earlier ones of its thread and watch on this ring. */
+function isDouble(ring: RingState, watch: number, w: number): boolean {
+  const { words, wordMask } = ring.view;
+  const id = words[(w + 3) & wordMask]! * 0x1_0000_0000 + words[(w + 2) & wordMask]!; // masked
+  const tid = words[(w + 7) & wordMask]!; // masked
+  let ids = ring.eventIds.get(tid);
+  if (ids === undefined) {
+    ids = [];
+    ring.eventIds.set(tid, ids);
+  }
+  ids[watch] ??= id;
+  return ids[watch] !== id;
 }
 
 /** Time of the record at the ring's tail in nanoseconds, `never` if the tail has reached the head of this pass. */

@@ -77,6 +77,11 @@ export interface HitDrain {
   /** Samples of `event` are hits of watch number `watch`. */
   addWatch(event: PerfEvent, watch: number): void;
   /**
+   * From now on a thread may be armed twice, by its own events and by inherited ones: of the samples of one thread and
+   * watch on a ring only those with the event id that came first are hits.
+   */
+  dropDoubles(): void;
+  /**
    * The next batch; waits for one (this is what makes time pass on a simulated machine).
    * `undefined`: the drain was finished and everything was given.
    */

@@ -2,9 +2,10 @@ import { assert } from '../base/assert.ts';
 import { isKernelError } from '../base/kernel-error.ts';
 import { joinPair } from '../base/pair.ts';
 import { RingView } from '../ring/ring-view.ts';
+import { sampleIdTimeWordsFromEnd } from '../ring/sample-layout.ts';
 import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
 import type { Tasks } from '../surface/tasks.ts';
-import { PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
+import { PERF_EVENT_HEADER_BYTES, PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
 import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
 import type { PlannedWatch } from './plan.ts';
 
@@ -33,8 +34,24 @@ export interface WatchCounts {
 /** Data pages of a ring at first; halved while the kernel's mlock budget does not allow it. */
 const ringPages = 512;
 const leastRingPages = 4;
+/**
+ * The record of a thread's creation is written some time after the thread has inherited; events that its creator got
+ * in between are not among them. So much later than its creator was armed, a thread has all.
+ */
+const settledNs = 50_000_000;
 /** How often threads are listed again before giving up on a process that creates them faster than they are armed. */
 const mostPasses = 100;
+
+/** What {@link Armed} works with. */
+export interface ArmedParts {
+  readonly events: Events;
+  readonly tasks: Tasks;
+  readonly drain: HitDrain;
+  readonly scope: Scope;
+  readonly options: EventOptions;
+  /** Nanoseconds of CLOCK_MONOTONIC. */
+  readonly now: () => bigint;
+}
 
 /**
  * The breakpoints of one session, open on every thread (or CPU) of its scope.
@@ -56,14 +73,18 @@ export class Armed {
   readonly #ringHolders: Map<number, PerfEvent> = new Map();
   readonly #rings: RingView[] = [];
   readonly #threads: Set<number> = new Set();
+  /** When each thread had all its events. */
+  readonly #armedAtNs: Map<number, bigint> = new Map();
+  readonly #now: () => bigint;
   #pages: number = ringPages;
 
-  constructor(parts: { events: Events; tasks: Tasks; drain: HitDrain; scope: Scope; options: EventOptions }) {
+  constructor(parts: ArmedParts) {
     this.#events = parts.events;
     this.#tasks = parts.tasks;
     this.#drain = parts.drain;
     this.#scope = parts.scope;
     this.#options = parts.options;
+    this.#now = parts.now;
   }
 
   /** Threads that events were opened on (those that inherited theirs are not counted). */
@@ -92,10 +113,10 @@ export class Armed {
     try {
       switch (this.#scope.type) {
         case 'cpus':
-          this.#armTarget(-1, this.#scope.cpus, first);
+          this.#armTarget(-1, this.#scope.cpus, first, false);
           break;
         case 'thread':
-          this.#armThread(this.#scope.tid, first);
+          this.#armThread(this.#scope.tid, first, false);
           break;
         case 'process':
           this.#armProcess(this.#scope.pid, first);
@@ -108,17 +129,22 @@ export class Armed {
     }
   }
 
-  /** Every thread there is, and those created meanwhile that did not inherit: until a pass finds none. */
+  /**
+   * Every thread there is, and those created meanwhile, until a pass finds none. A thread that is found later may have
+   * inherited from a creator that was armed in part. Then it is armed nevertheless, the last watch first: what it has
+   * already is refused with ENOSPC when registers run out, or makes a second sample of a hit, which the drain drops.
+   */
   #armProcess(pid: number, first: number): void {
     const done = new Set<number>();
     for (let pass = 0; pass < mostPasses; pass++) {
       const inherited = pass === 0 ? new Set<number>() : this.#inheritedThreads();
       const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
       if (fresh.length === 0) break;
+      if (pass > 0) this.#drain.dropDoubles();
       for (const tid of fresh) {
         done.add(tid);
         try {
-          this.#armThread(tid, first);
+          this.#armThread(tid, first, pass > 0);
         } catch (error) {
           // A thread that ended meanwhile is no failure; the process, when its leader is gone, is.
           if (!isKernelError(error, 'ESRCH') || tid === pid) throw error;
@@ -127,20 +153,22 @@ export class Armed {
     }
   }
 
-  #armThread(tid: number, first: number): void {
-    this.#armTarget(tid, this.#tasks.cpus, first);
+  #armThread(tid: number, first: number, mayHaveInherited: boolean): void {
+    this.#armTarget(tid, this.#tasks.cpus, first, mayHaveInherited);
     this.#threads.add(tid);
+    this.#armedAtNs.set(tid, this.#now());
   }
 
-  #armTarget(pid: number, cpus: readonly number[], first: number): void {
+  #armTarget(pid: number, cpus: readonly number[], first: number, mayHaveInherited: boolean): void {
     const onCpus = this.#options.sampling || pid === -1;
+    const numbers = this.watches.map((_, watch) => watch).slice(first);
+    if (mayHaveInherited) numbers.reverse();
     for (const cpu of onCpus ? cpus : [-1]) {
-      for (let watch = first; watch < this.watches.length; watch++) {
-        const event = this.#open(breakpointAttr(this.watches[watch]!, this.#options), { pid, cpu }); // watch < length
-        this.#armed.push({ event, watch });
-        if (this.#options.sampling) {
-          this.#output(event, cpu);
-          this.#drain.addWatch(event, watch);
+      for (const watch of numbers) {
+        try {
+          this.#armWatch(watch, { pid, cpu });
+        } catch (error) {
+          if (!mayHaveInherited || !isKernelError(error, 'ENOSPC')) throw error;
         }
       }
     }
@@ -149,7 +177,19 @@ export class Armed {
       const event = this.#open(newsAttr(this.#options), { pid, cpu });
       this.#news.push(event);
       this.#output(event, cpu);
+      event.enable();
     }
+  }
+
+  /** Opened disabled, and enabled when its samples have a ring to go to: none is thrown away. */
+  #armWatch(watch: number, target: EventTarget): void {
+    const event = this.#open(breakpointAttr(this.watches[watch]!, this.#options), target); // a number of a watch
+    this.#armed.push({ event, watch });
+    if (this.#options.sampling) {
+      this.#output(event, target.cpu);
+      this.#drain.addWatch(event, watch);
+    }
+    event.enable();
   }
 
   #open(attr: Parameters<Events['open']>[0], target: EventTarget): PerfEvent {
@@ -184,24 +224,19 @@ export class Armed {
     }
   }
 
-  /** Threads whose creation a news event has told: their creator was armed in full. Looks without taking. */
+  /**
+   * Threads that have certainly inherited everything: a news event has told of their creation, and their creator was
+   * armed some time before, or has itself inherited. Looks at the rings without taking.
+   */
   #inheritedThreads(): Set<number> {
-    const threads = new Set<number>();
     const newsIds = new Set(this.#news.map((event) => event.id()));
-    for (const view of this.#rings) {
-      const { words, wordMask } = view;
-      const head = view.headLow();
-      for (let at = view.tailLow; at !== head; ) {
-        const w = at >>> 2;
-        const size = words[(w + 1) & wordMask]! >>> 16; // masked
-        assert(size >= 8, 'a record has a header');
-        if (words[w & wordMask] === PERF_RECORD_FORK) {
-          const id = w + size / 4 - 2; // the identifier ends the record
-          const newsId = joinPair(words[id & wordMask]!, words[(id + 1) & wordMask]!); // masked
-          if (newsIds.has(newsId)) threads.add(words[(w + 4) & wordMask]!); // masked
-        }
-        at = (at + size) >>> 0;
-      }
+    const forks = this.#rings.flatMap((view) => forksIn(view)).filter((fork) => newsIds.has(fork.eventId));
+    forks.sort((a, b) => a.timeNs - b.timeNs);
+    const threads = new Set<number>();
+    for (const { tid, parentTid, timeNs } of forks) {
+      const armedAtNs = this.#armedAtNs.get(parentTid);
+      const creatorWasArmed = armedAtNs !== undefined && timeNs - Number(armedAtNs) > settledNs;
+      if (creatorWasArmed || threads.has(parentTid)) threads.add(tid);
     }
     return threads;
   }
@@ -258,4 +293,37 @@ export class Armed {
     for (const event of this.#ringHolders.values()) event.close();
     this.#ringHolders.clear();
   }
+}
+
+/** The creation of a thread, as a ring tells it. */
+interface Fork {
+  readonly tid: number;
+  readonly parentTid: number;
+  readonly timeNs: number;
+  /** The event that told it. */
+  readonly eventId: bigint;
+}
+
+function forksIn(view: RingView): Fork[] {
+  const { words, wordMask } = view;
+  const word = (index: number): number => words[index & wordMask]!; // masked
+  const forks: Fork[] = [];
+  const head = view.headLow();
+  for (let at = view.tailLow; at !== head; ) {
+    const w = at >>> 2;
+    const sizeBytes = word(w + 1) >>> 16;
+    assert(sizeBytes >= PERF_EVENT_HEADER_BYTES, 'a record has a header');
+    if (word(w) === PERF_RECORD_FORK) {
+      const end = w + sizeBytes / 4;
+      const time = end - sampleIdTimeWordsFromEnd;
+      forks.push({
+        tid: word(w + 4),
+        parentTid: word(w + 5),
+        timeNs: word(time + 1) * 0x1_0000_0000 + word(time),
+        eventId: joinPair(word(end - 2), word(end - 1)), // the identifier ends the record
+      });
+    }
+    at = (at + sizeBytes) >>> 0;
+  }
+  return forks;
 }

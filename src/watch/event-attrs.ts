@@ -91,8 +91,7 @@ export function breakpointAttr(watch: PlannedWatch, options: EventOptions): Perf
     removeOnExec: options.features.removeOnExec,
     excludeKernel: options.userOnly || watch.only === 'user',
     excludeUser: watch.only === 'kernel',
-    // Its own FORK records tell which breakpoints a thread created meanwhile has inherited (see arm.ts).
-    task: options.inherit,
+    disabled: true,
   };
 }
 
@@ -106,6 +105,7 @@ export function newsAttr(options: EventOptions): PerfEventAttr {
     type: PERF_TYPE_SOFTWARE,
     config: BigInt(PERF_COUNT_SW_DUMMY),
     excludeKernel: options.userOnly,
+    disabled: true,
     comm: true,
     commExec: true,
     task: true,

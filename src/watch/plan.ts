@@ -42,6 +42,13 @@ export interface UnplannedRequest {
 export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
   const place = locate(request, names);
   if ('error' in place) return { request, ...place };
+  if (place.address < 0n || place.address > 0xffff_ffff_ffff_ffffn) {
+    return {
+      request,
+      error: requestError(`'${request.text}': the offset leads out of the address space`),
+      mayAppear: false,
+    };
+  }
   return fitPlace(request, place);
 }
 
@@ -104,7 +111,7 @@ function at(found: ResolvedSymbol, offset: bigint): Place {
   const { symbol, module } = found;
   const left = found.sizeBytes - offset;
   return {
-    address: BigInt.asUintN(64, found.address + offset),
+    address: found.address + offset,
     // With an offset, what is meant is something inside: the symbol's size says nothing about it.
     ...(offset === 0n && left > 0n ? { sizeBytes: left } : {}),
     isFunction: symbol.kind === 'function',

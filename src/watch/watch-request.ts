@@ -105,7 +105,7 @@ export function parseWatchRequest(text: string): WatchRequest {
 }
 
 function parsePlace(place: string, bad: (why: string) => never): WatchLocation {
-  const match = /^(?:(.+[^:]):(?!:))?(.+?)(?:([+-])([0-9][0-9a-zA-Z]*))?$/.exec(place);
+  const match = /^(?:(.*[^:]):(?!:))?(.+?)(?:([+-])([0-9][0-9a-zA-Z]*))?$/.exec(place);
   if (match === null) return bad('expected NAME, NAME+OFFSET, FILE:NAME, MODULE+0xOFFSET or 0xADDRESS');
   const [, module, name = '', sign, offsetText] = match;
   let offset = 0n;
@@ -121,6 +121,7 @@ function parsePlace(place: string, bad: (why: string) => never): WatchLocation {
 
 /** Whether `text` is a file name rather than a variable's: "libfoo.so", "libfoo.so.1", a path. */
 function looksLikeModule(text: string): boolean {
+  if (/(?<!:):(?!:)/.test(text)) return false; // a module and a name
   return /\.so(?:\.[0-9.]+)?$/.test(text) || (text.includes('/') && !/\/[0-9]/.test(text));
 }
 

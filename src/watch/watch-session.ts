@@ -145,7 +145,7 @@ export class WatchSession {
         userOnly,
         wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
       };
-      armed = new Armed({ events, tasks, drain, scope, options: eventOptions });
+      armed = new Armed({ events, tasks, drain, scope, options: eventOptions, now: () => surface.now() });
       const sinceNs = surface.now();
       armNamed({ surface, requests, scope, armed, sites, tasks, launched });
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
