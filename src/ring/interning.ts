@@ -21,6 +21,12 @@ class GrowingWords {
     grown.set(this.words.subarray(0, this.length));
     this.words = grown;
   }
+
+  append(values: readonly number[]): void {
+    this.reserve(values.length);
+    this.words.set(values, this.length);
+    this.length += values.length;
+  }
 }
 
 /** Open addressing from a hash to small numbers; the caller compares keys. Slots hold number + 1; 0 is empty. */
@@ -73,9 +79,7 @@ export class SiteTable {
       index = (index + 1) & mask;
     }
     const number = this.size;
-    this.#entries.reserve(siteWords);
-    this.#entries.words.set([low, high, pid], this.#entries.length);
-    this.#entries.length += siteWords;
+    this.#entries.append([low, high, pid]);
     slots[index] = number + 1;
     this.#table.added((other) => {
       const at = other * siteWords;
@@ -114,7 +118,8 @@ export class StackTable {
 
   /**
    * The number of the stack whose raw words stand at `start`.. of the ring `words` (masked), `count` words of them.
-   * `encode` is called for a new one and appends its frames (site numbers) to the array it is given.
+   * `encode` is called for a new one and appends its frames
+   * (site numbers) to the array it is given. `likely` is a stack that it may well be, or -1: then nothing is hashed.
    */
   intern(
     words: Uint32Array,
@@ -123,34 +128,30 @@ export class StackTable {
     count: number,
     pid: number,
     encode: (frames: number[]) => void,
+    likely: number = -1,
   ): number {
+    if (likely >= 0 && this.#is(likely, words, mask, start, count, pid)) return likely;
+    const first = start & mask;
     let h = pid ^ Math.imul(count, 0x9e3779b1);
-    for (let i = 0; i < count; i++) {
-      h = Math.imul(h ^ words[(start + i) & mask]!, 0x85ebca77); // masked
-      h ^= h >>> 13;
+    if (first + count <= mask + 1) {
+      for (let i = first; i < first + count; i++) h = (Math.imul(h, 0x85ebca77) ^ words[i]!) + (h >>> 15); // in range
+    } else {
+      for (let i = 0; i < count; i++)
+        h = (Math.imul(h, 0x85ebca77) ^ words[(start + i) & mask]!) + (h >>> 15); // masked
     }
-    h >>>= 0;
+    h = (h ^ (h >>> 16)) >>> 0;
     const { slots } = this.#table;
     const slotMask = slots.length - 1;
-    const stacks = this.#stacks.words;
-    const raw = this.#raw.words;
     let index = h & slotMask;
     for (;;) {
       const slot = slots[index]!; // masked
       if (slot === 0) break;
-      const at = (slot - 1) * 4;
-      if (stacks[at] === h && stacks[at + 2] === count && stacks[at + 3] === pid) {
-        const begin = stacks[at + 1]!; // four words a stack
-        let same = 0;
-        while (same < count && raw[begin + same] === words[(start + same) & mask]) same++;
-        if (same === count) return slot - 1;
-      }
+      if (this.#stacks.words[(slot - 1) * 4] === h && this.#is(slot - 1, words, mask, start, count, pid))
+        return slot - 1;
       index = (index + 1) & slotMask;
     }
     const number = this.size;
-    this.#stacks.reserve(4);
-    this.#stacks.words.set([h, this.#raw.length, count, pid], this.#stacks.length);
-    this.#stacks.length += 4;
+    this.#stacks.append([h, this.#raw.length, count, pid]);
     this.#raw.reserve(count);
     for (let i = 0; i < count; i++) this.#raw.words[this.#raw.length + i] = words[(start + i) & mask]!; // masked
     this.#raw.length += count;
@@ -158,11 +159,25 @@ export class StackTable {
     this.#table.added((other) => this.#stacks.words[other * 4]!); // `other` has been added
     const frames: number[] = [];
     encode(frames);
-    this.#encoded.reserve(frames.length + 1);
-    this.#encoded.words[this.#encoded.length] = frames.length;
-    this.#encoded.words.set(frames, this.#encoded.length + 1);
-    this.#encoded.length += frames.length + 1;
+    this.#encoded.append([frames.length]);
+    this.#encoded.append(frames);
     return number;
+  }
+
+  /** Whether stack `number` has these raw words. */
+  #is(number: number, words: Uint32Array, mask: number, start: number, count: number, pid: number): boolean {
+    const stacks = this.#stacks.words;
+    const at = number * 4;
+    if (stacks[at + 2] !== count || stacks[at + 3] !== pid) return false;
+    const raw = this.#raw.words;
+    const begin = stacks[at + 1]!; // four words a stack
+    const first = start & mask;
+    if (first + count <= mask + 1) {
+      for (let i = 0; i < count; i++) if (raw[begin + i] !== words[first + i]) return false;
+      return true;
+    }
+    for (let i = 0; i < count; i++) if (raw[begin + i] !== words[(start + i) & mask]) return false;
+    return true;
   }
 
   get firstNew(): number {

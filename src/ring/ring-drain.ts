@@ -39,6 +39,8 @@ interface RingState {
   /** Time of the next record as a double of nanoseconds (exact to 2^53, 104 days of uptime); `never` if there is none. */
   nextTime: number;
   readonly last: LastCopy;
+  /** Stack of the last sample, -1 if there is none: the next one is often the same. */
+  lastStack: number;
   /** By thread, then by watch: the event id of its samples. Used where doubles are dropped. */
   readonly eventIds: Map<number, number[]>;
 }
@@ -73,6 +75,7 @@ export class RingDrain {
       headLow: view.tailLow,
       nextTime: never,
       last: { site: 0, tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
+      lastStack: -1,
       eventIds: new Map(),
     });
   }
@@ -182,7 +185,8 @@ export class RingDrain {
         let stack = 0;
         if (stacks) {
           const frames = words[next & wordMask]!;
-          stack = 1 + this.#internStack(words, wordMask, next + 2, frames, pid);
+          ring.lastStack = this.#internStack(words, wordMask, next + 2, frames, pid, ring.lastStack);
+          stack = 1 + ring.lastStack;
           next += 2 + 2 * frames;
         }
         let flags = kernel ? hitFlags.kernel : 0;
@@ -222,8 +226,16 @@ export class RingDrain {
     columns.length = row;
   }
 
-  #internStack(words: Uint32Array, mask: number, start: number, frames: number, pid: number): number {
-    return this.#stacks.intern(words, mask, start, frames * 2, pid, (sites) => {
+  /** The number of the stack at `start`; `likely` is the one that it probably is, or -1. */
+  #internStack(
+    words: Uint32Array,
+    mask: number,
+    start: number,
+    frames: number,
+    pid: number,
+    likely: number,
+  ): number {
+    const encode = (sites: number[]): void => {
       let kernel = false;
       for (let i = 0; i < frames; i++) {
         const low = words[(start + 2 * i) & mask]!; // masked
@@ -231,7 +243,8 @@ export class RingDrain {
         if (high === 0xffffffff && low >= PERF_CONTEXT_MAX_LOW) kernel = low === PERF_CONTEXT_KERNEL_LOW;
         else sites.push(this.#sites.intern(low, high, kernel ? 0 : pid));
       }
-    });
+    };
+    return this.#stacks.intern(words, mask, start, frames * 2, pid, encode, likely);
   }
 
   #notice(ring: RingState, w: number, type: number, misc: number, sizeBytes: number): void {

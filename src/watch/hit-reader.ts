@@ -57,14 +57,15 @@ export class HitReader {
         continue;
       }
       this.flush();
+      const pid = columns.pid[row]!;
       const tid = columns.tid[row]!;
       const watchNumber = columns.watch[row]!;
       const watch = info.watches[watchNumber]!; // the column holds numbers of these
       const hit: Hit = {
         timeNs,
-        pid: columns.pid[row]!,
+        pid,
         tid,
-        comm: names.name(tid),
+        comm: names.name(tid, pid),
         cpu: columns.cpu[row]!,
         watch,
         watchNumber,

@@ -31,9 +31,10 @@ export class TaskNames {
     else if (notice.type === 'fork') this.#names.set(notice.tid, this.name(notice.parentTid));
   }
 
-  /** The thread's name; "" if it cannot be known any more. */
-  name(tid: number): string {
-    return this.#names.get(tid) ?? this.#read(tid);
+  /** The thread's name, or its process's where it cannot be known any more; "" if neither can. */
+  name(tid: number, pid: number = tid): string {
+    const name = this.#names.get(tid) ?? this.#read(tid);
+    return name === '' && pid !== tid ? this.name(pid) : name;
   }
 
   /** The process that created process `pid`, if that was seen. */
