@@ -29,7 +29,7 @@ const accessWords = { w: 'writes to', rw: 'reads and writes of', x: 'execution o
 
 /** The titles of the columns of {@link HitText}. */
 export function hitTitles(watchWidth: number): string {
-  return `# ${'seconds'.padStart(11)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  code`;
+  return `# ${'seconds'.padStart(12)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  code`;
 }
 
 /** Builds the lines of hits as a person reads them. */

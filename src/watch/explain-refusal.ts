@@ -83,6 +83,9 @@ function explainPermission(error: KernelError, context: RefusalContext): string 
   if (context.watches.some((watch) => watch.address >= 0x8000_0000_0000_0000n)) {
     return 'a kernel address needs root (CAP_SYS_ADMIN)';
   }
+  if (error.errno === errnoValues.EPERM) {
+    return 'the kernel forbids the call itself (EPERM), as a seccomp profile of a container does; trapline doctor tells what would allow it';
+  }
   const pid = scope.type === 'process' ? scope.pid : scope.tid;
   let owner: number | undefined;
   try {
