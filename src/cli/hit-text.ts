@@ -12,13 +12,15 @@ export function armedText(info: ArmedInfo): string[] {
     info.pid === undefined
       ? `on CPU ${info.cpus.join(', ')}`
       : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
-  const lines = info.notes.map((note) => `# ${note}`);
+  const lines = info.notes.map((note) => `# ${printable(note)}`);
   for (const watch of info.watches) {
     const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
     const length =
       watch.access === 'x' ? '' : `, ${watch.lenBytes} ${watch.lenBytes === 1 ? 'byte' : 'bytes'}`;
     lines.push(
-      `# ${watch.text}: ${accessWords[watch.access]} ${hex(watch.address)}${length}${found} ${where}`,
+      printable(
+        `# ${watch.text}: ${accessWords[watch.access]} ${hex(watch.address)}${length}${found} ${where}`,
+      ),
     );
   }
   lines.push(`# ${info.kernel}, ${info.kernelMode ? 'user and kernel mode' : 'user mode'}`);
@@ -49,14 +51,14 @@ export class HitText {
     this.#startNs = options.startNs;
     this.#asm = options.asm;
     this.#stacks = options.stacks;
-    this.watchWidth = Math.max(5, ...session.info.watches.map((watch) => watch.text.length));
+    this.watchWidth = Math.max(5, ...session.info.watches.map((watch) => printable(watch.text).length));
   }
 
   /** One hit: a line, and a line a frame where stacks are recorded. No newline at the end. */
   line(hit: Hit): string {
     const { code } = hit;
     const task = `${hit.comm === '' ? '?' : printable(hit.comm)}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
-    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${hit.watch.text.padEnd(this.watchWidth)}  ${codeText(code.location)}`;
+    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${codeText(code.location)}`;
     if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
     if (hit.count > 1) line += `  x${hit.count}`;
     if (!this.#stacks) return line;

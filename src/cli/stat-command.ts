@@ -42,7 +42,9 @@ export async function statCommand(
   running.over();
   const elapsedNs = process.hrtime.bigint() - startNs;
   const status = session.launched === undefined ? undefined : shellStatus(await session.launched.ended);
-  const names = new Map([...totals.threads().keys()].map((tid) => [tid, session.names.name(tid)]));
+  const names = new Map(
+    [...totals.threads().keys()].map((tid) => [tid, session.names.name(tid, session.info.pid)]),
+  );
   const report: StatReport = { session, totals, names, elapsedNs, perThread, execs };
   if (flags.json === true) writeJson(out, report, status);
   else writeText(out, report);
@@ -88,14 +90,14 @@ function writeJson(out: Output, report: StatReport, status: number | undefined):
 
 function writeText(out: Output, report: StatReport): void {
   const { session, elapsedNs, execs, perThread } = report;
-  for (const note of session.info.notes) out.line(`# ${note}`);
+  for (const note of session.info.notes) out.line(`# ${printable(note)}`);
   const rows = [['hits', 'watch', 'address', 'enabled', 'running']];
   const counts = session.counts();
   for (const [i, watch] of session.info.watches.entries()) {
     const count = counts[i]!; // one a watch
     rows.push([
       String(count.hits),
-      watch.text,
+      printable(watch.text),
       `${hex(watch.address)}/${watch.lenBytes}`,
       milliseconds(count.timeEnabledNs),
       milliseconds(count.timeRunningNs),

@@ -21,7 +21,7 @@ export function summaryText(fields: SummaryFields): string[] {
         `${((100 * siteHits) / hits).toFixed(1)}%`,
         code.kernel ? 'kernel' : 'user',
         code.access,
-        planned.text,
+        printable(planned.text),
         codeText(code.location),
         `${threads.join(' ')}${more > 0 ? ` and ${more} more` : ''}`,
       ];

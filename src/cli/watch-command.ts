@@ -100,7 +100,7 @@ export async function watchCommand(
   progress.close();
   running.over();
 
-  for (const tid of totals.threads().keys()) threadNames.set(tid, session.names.name(tid));
+  for (const tid of totals.threads().keys()) threadNames.set(tid, session.names.name(tid, session.info.pid));
   const summary: SummaryFields = { session, hits: totals.hits, sites: totals.sites(), names: threadNames };
   const reason = session.endReason ?? 'stopped';
   if (json) {

@@ -100,6 +100,9 @@ export class LinuxHitDrain implements HitDrain {
   }
 
   close(): void {
+    // What the worker has not been told of yet it need not know: the caller may unmap these rings at once.
+    this.#rings.length = 0;
+    this.#watchIds = [];
     this.finish();
     // With its columns back the worker can empty the rings and end by itself.
     for (const batch of this.#batches.splice(0)) this.recycle(batch);

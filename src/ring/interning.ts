@@ -134,10 +134,11 @@ export class StackTable {
     const first = start & mask;
     let h = pid ^ Math.imul(count, 0x9e3779b1);
     if (first + count <= mask + 1) {
-      for (let i = first; i < first + count; i++) h = (Math.imul(h, 0x85ebca77) ^ words[i]!) + (h >>> 15); // in range
+      for (let i = first; i < first + count; i++)
+        h = ((Math.imul(h, 0x85ebca77) ^ words[i]!) + (h >>> 15)) | 0; // in range
     } else {
       for (let i = 0; i < count; i++)
-        h = (Math.imul(h, 0x85ebca77) ^ words[(start + i) & mask]!) + (h >>> 15); // masked
+        h = ((Math.imul(h, 0x85ebca77) ^ words[(start + i) & mask]!) + (h >>> 15)) | 0; // masked
     }
     h = (h ^ (h >>> 16)) >>> 0;
     const { slots } = this.#table;

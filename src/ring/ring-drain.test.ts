@@ -598,6 +598,69 @@ describe('hits of one kernel copy', () => {
   });
 });
 
+describe('a thread that is armed twice', () => {
+  const layout = { stacks: false, copyRegisters: false };
+  const own = 7n;
+  const inherited = 70n;
+
+  function drainOfTwo(rings: readonly WrittenRing[]): RingDrain {
+    const drain = drainOf(layout, rings);
+    drain.addWatchId(Number(inherited), 0, 0);
+    return drain;
+  }
+
+  function tidsAndTimes(drain: RingDrain): string[] {
+    const columns = new HitColumns({ capacity: 64 });
+    drain.pass(columns, noHorizon);
+    return new Tables().add(drain.takeBatch(columns)).map((hit) => `${hit.tid} ${hit.time}`);
+  }
+
+  test('has each hit once, whichever of its two events comes first', () => {
+    for (const ids of [
+      [own, inherited],
+      [inherited, own],
+    ]) {
+      const ring = new WrittenRing(4096, 0n);
+      const drain = drainOfTwo([ring]);
+      drain.dropDoubles();
+      for (const time of [10n, 20n, 30n]) {
+        for (const id of ids) ring.write(encode({ ...plainSample, id, time }, layout));
+      }
+      expect(tidsAndTimes(drain)).toEqual(['100 10', '100 20', '100 30']);
+      expect(drain.doubles).toBe(3);
+    }
+  });
+
+  test('does not take the hits of other threads, other watches or other CPUs away', () => {
+    const rings = [new WrittenRing(4096, 0n), new WrittenRing(4096, 0n)];
+    const drain = drainOfTwo(rings);
+    drain.dropDoubles();
+    rings[0]!.write(encode({ ...plainSample, id: own, tid: 100, time: 10n }, layout));
+    rings[0]!.write(encode({ ...plainSample, id: inherited, tid: 101, time: 11n }, layout));
+    rings[0]!.write(encode({ ...plainSample, id: 8n, tid: 100, time: 12n }, layout));
+    rings[1]!.write(encode({ ...plainSample, id: inherited, tid: 100, time: 13n }, layout));
+    expect(tidsAndTimes(drain)).toEqual(['100 10', '101 11', '100 12', '100 13']);
+    expect(drain.doubles).toBe(0);
+  });
+
+  test('is forgotten when it ends: a new thread of its number has other events', () => {
+    const ring = new WrittenRing(4096, 0n);
+    const drain = drainOfTwo([ring]);
+    drain.dropDoubles();
+    ring.write(encode({ ...plainSample, id: own, time: 10n }, layout));
+    ring.write(encode({ kind: 'notice', notice: { type: 'exit', timeNs: 11n, pid: 100, tid: 100 } }, layout));
+    ring.write(encode({ ...plainSample, id: inherited, time: 12n }, layout));
+    expect(tidsAndTimes(drain)).toEqual(['100 10', '100 12']);
+  });
+
+  test('is nobody unless it was said: samples of two events are two hits', () => {
+    const ring = new WrittenRing(4096, 0n);
+    const drain = drainOfTwo([ring]);
+    for (const id of [own, inherited]) ring.write(encode({ ...plainSample, id, time: 10n }, layout));
+    expect(tidsAndTimes(drain)).toEqual(['100 10', '100 10']);
+  });
+});
+
 describe('a ring', () => {
   test('is read where its records wrap, at every offset and across 2^32', () => {
     const layout = { stacks: true, copyRegisters: true };

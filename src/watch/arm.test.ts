@@ -296,7 +296,10 @@ describe('arming a process', () => {
       const kernel = new FakeKernel([10, 11]);
       kernel.beforeOpen = (opened) => {
         // Thread 10 has two breakpoints and two news events by now, beside the two that hold the rings.
-        if (opened === 6) kernel.clone(10, 20, cpu);
+        if (opened !== 6) return;
+        kernel.time += 100_000_000n;
+        kernel.clone(10, 20, cpu);
+        kernel.clone(20, 21, cpu);
       };
       const armed = armedOn(kernel, process10);
       armed.arm([watchAt(0x1000n)]);

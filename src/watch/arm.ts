@@ -76,6 +76,7 @@ export class Armed {
   /** When each thread had all its events. */
   readonly #armedAtNs: Map<number, bigint> = new Map();
   readonly #now: () => bigint;
+  #raced: boolean = false;
   #pages: number = ringPages;
 
   constructor(parts: ArmedParts) {
@@ -90,6 +91,14 @@ export class Armed {
   /** Threads that events were opened on (those that inherited theirs are not counted). */
   get threadCount(): number {
     return this.#threads.size;
+  }
+
+  /**
+   * Threads were created while arming, and may be armed twice: the kernel's counts may be too high then, and only
+   * samples tell.
+   */
+  get raced(): boolean {
+    return this.#raced;
   }
 
   /** Bytes of each ring. */
@@ -140,7 +149,10 @@ export class Armed {
       const inherited = pass === 0 ? new Set<number>() : this.#inheritedThreads();
       const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
       if (fresh.length === 0) break;
-      if (pass > 0) this.#drain.dropDoubles();
+      if (pass > 0) {
+        this.#raced = true;
+        this.#drain.dropDoubles();
+      }
       for (const tid of fresh) {
         done.add(tid);
         try {

@@ -1,4 +1,4 @@
-import type { HitBatch } from '../ring/hit-columns.ts';
+import type { HitBatch, HitColumns } from '../ring/hit-columns.ts';
 import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
 import type { HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -76,6 +76,8 @@ export class WatchSession {
   readonly #scriptFrames: boolean;
   readonly #waiting: { close(): void } | undefined;
   #delivered: number = 0;
+  /** Hits given of each watch, where the kernel's counts are not to be trusted. */
+  readonly #samples: number[] = [];
   #endReason: EndReason | undefined;
   #finalCounts: WatchCounts[] | undefined;
   #drained: boolean = false;
@@ -148,6 +150,12 @@ export class WatchSession {
       armed = new Armed({ events, tasks, drain, scope, options: eventOptions, now: () => surface.now() });
       const sinceNs = surface.now();
       armNamed({ surface, requests, scope, armed, sites, tasks, launched });
+      if (armed.raced && options.countOnly === true) {
+        drain.close(); // before the rings go: it has not begun to read them
+        armed.close();
+        sites.close();
+        return await WatchSession.open({ ...options, countOnly: false });
+      }
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
       const session = new WatchSession({
@@ -163,6 +171,7 @@ export class WatchSession {
           notes: [
             ...notesFor(surface, options, features.kernelMode),
             ...armed.watches.flatMap((watch) => watch.note ?? []),
+            ...(armed.raced ? [racedNote] : []),
           ],
         },
         sites,
@@ -178,8 +187,8 @@ export class WatchSession {
       return session;
     } catch (error) {
       launched?.kill();
+      drain.close(); // before the rings go: it has not begun to read them
       armed?.close();
-      drain.close();
       sites.close();
       throw error;
     }
@@ -217,6 +226,7 @@ export class WatchSession {
         this.stop('max hits');
       }
       this.#delivered += columns.length;
+      if (this.#armed.raced) this.#countSamples(columns);
       if (columns.length === 0 && batch.notices.length === 0) {
         this.recycle(batch);
         continue;
@@ -250,9 +260,21 @@ export class WatchSession {
     this.#drain.finish();
   }
 
-  /** The kernel's own counts of each watch, now or as they were at the end. */
+  /**
+   * The kernel's own counts of each watch, now or as they were at the end. Where threads were created while arming, hits
+   * are those that were given, because the kernel may have counted some twice.
+   */
   counts(): readonly WatchCounts[] {
-    return this.#finalCounts ?? this.#armed.counts();
+    const counts = this.#finalCounts ?? this.#armed.counts();
+    if (!this.#armed.raced) return counts;
+    return counts.map((count, watch) => ({ ...count, hits: BigInt(this.#samples[watch] ?? 0) }));
+  }
+
+  #countSamples({ length, watch }: HitColumns): void {
+    for (let row = 0; row < length; row++) {
+      const number = watch[row]!; // row < length
+      this.#samples[number] = (this.#samples[number] ?? 0) + 1;
+    }
   }
 
   /**
@@ -301,6 +323,9 @@ export class WatchSession {
     this.sites.close();
   }
 }
+
+const racedNote =
+  'threads were created while the process was being armed; each hit is told once, by its sample';
 
 /** Bytes in a ring that wake the reader when `maxHits` have come; a ring is never asked for more than its half. */
 function wakeupFor(maxHits: number, layout: SampleLayout): number {
