@@ -583,6 +583,11 @@ describe('hits of one kernel copy', () => {
     expect(hits.map((hit) => hit.continues)).toEqual([false, false, true]);
   });
 
+  test('the hit of another copy where the last one ended has a site of its own', () => {
+    const hits = decodeKernelHits([...copy(2, 1), { ip: behind, registers: undefined }]);
+    expect(hits.map((hit) => hit.site)).toEqual([siteText(rep, 0), siteText(rep, 0), siteText(behind, 0)]);
+  });
+
   test('after a copy a hit at another place has its own site again', () => {
     const hits = decodeKernelHits([
       ...copy(2, 1),

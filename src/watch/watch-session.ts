@@ -126,8 +126,6 @@ export class WatchSession {
       stacks: options.stacks === true || options.scriptFrames === true,
       copyRegisters: surface.kernel.machine === 'x86_64' && !userOnly && options.countOnly !== true,
     };
-    // Started first: a worker takes its time to come up, while names are looked up here.
-    const drain = events.drain(layout);
     const names = new TaskNames(tasks);
     const sites = new CodeSites({
       surface,
@@ -135,9 +133,13 @@ export class WatchSession {
       parentOf: (pid) => names.parentOf(pid),
     });
     let launched: LaunchedTask | undefined;
+    let drain: HitDrain | undefined;
     let armed: Armed | undefined;
     try {
+      // Launched before the drain is started: a thread that comes up may have files open for a moment that a program
+      // started just then would inherit.
       if (target.type === 'command') launched = await launchProgram(tasks, target.launch);
+      drain = events.drain(layout);
       const scope = scopeOf(target, launched, tasks);
       const eventOptions: EventOptions = {
         layout,
@@ -187,7 +189,7 @@ export class WatchSession {
       return session;
     } catch (error) {
       launched?.kill();
-      drain.close(); // before the rings go: it has not begun to read them
+      drain?.close(); // before the rings go: it has not begun to read them
       armed?.close();
       sites.close();
       throw error;
