@@ -10,7 +10,10 @@ WHAT is one of
   MODULE+0xOFFSET  0xADDRESS           a place in memory
   mem:ADDRESS[/LEN][:ACCESS][:ukp]     as perf writes it
 and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw or :x
-(writes, reads and writes, execution; default: x for a function, rw otherwise).`;
+(writes, reads and writes, execution; default: x for a function, rw otherwise).
+
+A command shares standard output with the hits: -o FILE keeps them apart. When a budget is
+spent, trapline waits for the command to end, and ends with its exit status.`;
 
 /** What stands before and behind the first "--": a command's own options are not ours. */
 function splitAtDashes(argv: readonly string[]): { own: string[]; command: string[] | undefined } {

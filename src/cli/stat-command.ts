@@ -3,7 +3,8 @@ import { HitReader } from '../watch/hit-reader.ts';
 import { Totals } from '../watch/totals.ts';
 import type { WatchSession } from '../watch/watch-session.ts';
 import { shellStatus } from './exit-status.ts';
-import { countsJson } from './json-lines.ts';
+import { armedText } from './hit-text.ts';
+import { armedJson, countsJson } from './json-lines.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
@@ -27,6 +28,9 @@ export async function statCommand(
   const running = await openSession(what, flags, command, { countOnly: !perThread });
   const { session, out } = running;
   const startNs = session.info.sinceNs;
+  if (flags.json === true) out.line(armedJson(session.info));
+  else for (const line of armedText(session.info)) out.line(line);
+  out.flush();
   const totals = new Totals();
   const execs: { pid: number; comm: string }[] = [];
   const reader = new HitReader(session, (item) => {
@@ -90,7 +94,6 @@ function writeJson(out: Output, report: StatReport, status: number | undefined):
 
 function writeText(out: Output, report: StatReport): void {
   const { session, elapsedNs, execs, perThread } = report;
-  for (const note of session.info.notes) out.line(`# ${printable(note)}`);
   const rows = [['hits', 'watch', 'address', 'enabled', 'running']];
   const counts = session.counts();
   for (const [i, watch] of session.info.watches.entries()) {

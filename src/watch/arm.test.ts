@@ -323,7 +323,8 @@ describe('arming a process', () => {
           const served = coverage(kernel, armed.watches);
           expect(Math.min(...served), `made at event ${moment}`).toBe(1);
           // It may have inherited a part: then its hits come twice, and the drain has to know.
-          if (Math.max(...served) > 1) expect(kernel.drained.dropsDoubles).toBe(true);
+          if (Math.max(...served) > 1)
+            expect([kernel.drained.dropsDoubles, armed.raced]).toEqual([true, true]);
           expect(Math.max(...served)).toBeLessThanOrEqual(registers === 2 ? 1 : 2);
         }
       }
@@ -332,8 +333,9 @@ describe('arming a process', () => {
 
   test('of a process that makes no threads meanwhile needs no search for doubles', () => {
     const kernel = new FakeKernel([10, 11]);
-    armedOn(kernel, process10).arm([watchAt(0x1000n)]);
-    expect(kernel.drained.dropsDoubles).toBe(false);
+    const armed = armedOn(kernel, process10);
+    armed.arm([watchAt(0x1000n)]);
+    expect([kernel.drained.dropsDoubles, armed.raced]).toEqual([false, false]);
   });
 
   test('enables each event only when its samples have a ring to go to', () => {

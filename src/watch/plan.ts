@@ -38,6 +38,8 @@ export interface UnplannedRequest {
   readonly mayAppear: boolean;
 }
 
+const kernelSpace = 0x8000_0000_0000_0000n;
+
 /** What one request means in a name space: a watch, or why not. Never throws {@link WatchError}: it returns it. */
 export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
   const place = locate(request, names);
@@ -69,7 +71,16 @@ interface NoPlace {
 
 function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
   const { location } = request;
-  if (location.type === 'address') return { address: location.address };
+  if (location.type === 'address') {
+    const { address } = location;
+    const isMapped =
+      names.space?.mappings().some(({ start, end }) => start <= address && address < end) ?? true;
+    if (isMapped || address >= kernelSpace) return { address };
+    return {
+      address,
+      note: `${hex(address)} is not mapped in ${names.description} now: nothing can hit it yet`,
+    };
+  }
   const { name, module, offset } = location;
   const { space } = names;
   if (space === undefined) return locateInKernel(request, name, offset, names);

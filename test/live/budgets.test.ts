@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
 import { describeWith } from './support/machine.ts';
-import { eventually, processesOf, Running, runsFreely, start, trapline } from './support/process.ts';
+import { Running, runsFreely, start, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
-import { endedWatch, finishWatch, readWatch, startWatch, total, totalsBy } from './support/watching.ts';
+import { endedWatch, finishWatch, readWatch, startWatch, total } from './support/watching.ts';
 
 const four = ['counter:w', 'other:w', 'third:w', 'fourth:w'];
 
@@ -76,17 +76,17 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
   test('--for: ends after that time, silent target or not', async () => {
     const driven = await Driven.start();
     const began = Date.now();
-    const watching = await startWatch(['--for', '300ms', 'counter:w', '-p', String(driven.pid)]);
+    const watching = await startWatch(['--for', '200ms', 'counter:w', '-p', String(driven.pid)]);
     await driven.ask('store 5');
     const { hits, ended } = await endedWatch(watching);
-    expect(Date.now() - began).toBeGreaterThanOrEqual(290);
+    expect(Date.now() - began).toBeGreaterThanOrEqual(190);
     expect(hits).toHaveLength(5);
     expect(ended.map((line) => line.reason)).toEqual(['time']);
     await expectUntouched(driven);
   });
 
   test('--for while the target stores all the time: it runs to its end', async () => {
-    const steady = new Running(programs.build('steady'), ['900']);
+    const steady = new Running(programs.build('steady'), ['500']);
     await steady.line(/^steady/);
     const watching = await startWatch(['--for', '0.2s', 'counter:w', '-p', String(steady.pid)]);
     const { hits, ended } = await endedWatch(watching);
@@ -99,7 +99,7 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
 
   test('--for of a started program: the watch ends, the program runs to its end', async () => {
     const result = await trapline([
-      ...['watch', '--json', '--for', '150ms', 'counter:w', '--', programs.build('steady'), '500'],
+      ...['watch', '--json', '--for', '100ms', 'counter:w', '--', programs.build('steady'), '300'],
     ]);
     expect(result.status).toBe(0);
     const { others, ended } = readWatch(result.stdout, { otherLines: true });
@@ -136,7 +136,7 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
   });
 
   test('SIGINT to trapline alone leaves a started program to run to its end, and gives its exit status', async () => {
-    const watching = start(['watch', '--json', 'counter:w', '--', programs.build('steady'), '500']);
+    const watching = start(['watch', '--json', 'counter:w', '--', programs.build('steady'), '300']);
     await watching.line(/"type":"hit"/);
     watching.signal('SIGINT');
     const result = await watching.ended;
@@ -148,7 +148,7 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
 
   test('after each end on one process, all four registers can be had again and again', async () => {
     const driven = await Driven.start();
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 3; i++) {
       const result = await trapline(['stat', '--for', '10ms', ...four, '-p', String(driven.pid)]);
       expect([result.status, result.stderr]).toEqual([0, '']);
     }
@@ -157,7 +157,7 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
 
   test('--quiet prints no hits, only what is armed and the totals', async () => {
     const driven = await Driven.start();
-    const watching = start(['watch', '--quiet', '--for', '300ms', 'counter:w', '-p', String(driven.pid)]);
+    const watching = start(['watch', '--quiet', '--for', '200ms', 'counter:w', '-p', String(driven.pid)]);
     await watching.line(/^# Linux/);
     await driven.ask('store 400');
     const { stdout, status } = await watching.ended;
@@ -190,86 +190,6 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
     await watching.line(/"type":"hit"/);
     expect(Date.now() - began).toBeLessThan(1000);
     await finishWatch(watching);
-    expect(await driven.quit()).toBe(0);
-  });
-});
-
-describeWith(['gcc', 'breakpoints'], 'trapline is killed (SIGKILL)', () => {
-  /** Whether any process is there that is traced or stopped, out of those whose command line holds `text`. */
-  function held(pid: number): boolean {
-    return !runsFreely(pid);
-  }
-
-  test('while it attaches and watches: the target runs on untouched, each of 12 times', async () => {
-    const driven = await Driven.start();
-    await driven.ask('worker one');
-    for (let i = 0; i < 12; i++) {
-      const watching = start(['watch', '--json', '-s', ...four, '-p', String(driven.pid)]);
-      const ready =
-        i >= 8 ? watching.line(/armed/) : new Promise((resolve) => setTimeout(resolve, 10 + 15 * i));
-      await ready;
-      if (i >= 8) driven.process.write('all 200\nwork 0 200\n');
-      watching.kill();
-      await watching.ended;
-      expect(held(driven.pid), `after ${i}`).toBe(false);
-      if (i >= 8) await driven.process.line(/^worked/);
-    }
-    await expectUntouched(driven);
-  });
-
-  test('while it starts a program: the program runs to its end or is gone, none is left stopped, each of 16 times', async () => {
-    const program = programs.build('steady', { as: 'steady-killed' });
-    for (let i = 0; i < 16; i++) {
-      const watching = start(['watch', '--json', ...four, '--', program, '150']);
-      if (i < 14) await new Promise((resolve) => setTimeout(resolve, 20 + 9 * i));
-      else await watching.line(/"type":"hit"/);
-      watching.kill();
-      const gone = await eventually(() => processesOf(program).length === 0, 3000);
-      const left = processesOf(program).map((pid) => [pid, runsFreely(pid)]);
-      expect(left, `after ${i}`).toEqual([]);
-      expect(gone).toBe(true);
-      await watching.destroy();
-    }
-    const driven = await Driven.start();
-    await expectUntouched(driven);
-  });
-
-  test('while a program waits for its libraries to be armed', async () => {
-    const program = programs.build('steady', { as: 'steady-environ' });
-    for (let i = 0; i < 6; i++) {
-      const watching = start(['watch', '--json', 'libc.so.6:environ/8:w', '--', program, '100']);
-      await new Promise((resolve) => setTimeout(resolve, 60 + 12 * i));
-      watching.kill();
-      await eventually(() => processesOf(program).length === 0, 3000);
-      expect(processesOf(program), `after ${i}`).toEqual([]);
-      await watching.destroy();
-    }
-  });
-});
-
-describeWith(['gcc', 'breakpoints'], 'many hits', () => {
-  test('200,000 stores by two threads: every one is counted, none is lost', async () => {
-    const driven = await Driven.start();
-    await driven.ask('worker one');
-    const watching = start(['watch', '--quiet', '--json', 'counter:w', '-p', String(driven.pid)]);
-    await watching.line(/armed/);
-    driven.process.write('work 0 100000\nstore 100000\n');
-    await driven.process.line(/^stored/);
-    watching.signal('SIGINT');
-    const result = await watching.ended;
-    const summary: unknown = JSON.parse(result.stdout.trimEnd().split('\n').at(-1) ?? '');
-    expect(summary).toMatchObject({ type: 'summary', hits: 200_000, lost: 0 });
-    expect(await driven.quit()).toBe(0);
-  });
-
-  test('20,000 stores by name: each thread has its own, in JSON', async () => {
-    const driven = await Driven.start();
-    const watching = await startWatch(['counter:w', '-p', String(driven.pid)]);
-    for (let i = 0; i < 10; i++) await driven.ask(`thread number-${i} 2000`);
-    const { user } = await finishWatch(watching);
-    expect(totalsBy(user, (hit) => hit.comm)).toEqual(
-      Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`number-${i}`, 2000])),
-    );
     expect(await driven.quit()).toBe(0);
   });
 });

@@ -47,6 +47,12 @@ PLAIN void outer(int times) {
   __asm__ volatile("");
 }
 
+PLAIN int read_into_counter(int times, long bytes) {
+  int results = 0;
+  for (int i = 0; i < times; i++) results += syscall(SYS_read, pipes[0], &counter, bytes);
+  return results;
+}
+
 struct order { char name[16]; int times; long tid; };
 
 static void *run_thread(void *argument) {
@@ -175,9 +181,7 @@ int main(int argc, char **argv) {
       char data[64] = {1, 2, 3, 4, 5, 6, 7, 8};
       sscanf(rest, "%d %ld", &n, &bytes);
       for (int i = 0; i < n; i++) if (write(pipes[1], data, bytes) != bytes) return 93;
-      int results = 0;
-      for (int i = 0; i < n; i++) results += syscall(SYS_read, pipes[0], &counter, bytes);
-      printf("read %d\n", results);
+      printf("read %d\n", read_into_counter(n, bytes));
     }
     else if (strcmp(word, "write") == 0) {
       char data[4];

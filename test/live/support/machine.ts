@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe } from 'vitest';
+import { perfEventsOf } from './process.ts';
 import { programs } from './programs.ts';
 
 /** What a test may need of the machine. */
@@ -21,6 +22,7 @@ function find(need: Need): string | undefined {
     case 'breakpoints': {
       if (lacking('gcc') !== undefined) return 'there is no gcc to probe breakpoints with';
       const probe = spawnSync(programs.build('probe'), [], { encoding: 'utf8', timeout: 10_000 });
+      programs.remove(); // this runs when tests are collected: none of them may run at all
       return probe.status === 0 ? undefined : `the machine refuses breakpoints: ${probe.stdout.trim()}`;
     }
     case 'root':
@@ -59,4 +61,11 @@ export function skip(
 /** kernel.perf_event_paranoid. */
 export function paranoidLevel(): number {
   return Number(fs.readFileSync(path.join('/proc/sys/kernel', 'perf_event_paranoid'), 'utf8'));
+}
+
+/** A process, if there is one, that holds perf events: a watch of whole CPUs needs the registers that it may have. */
+export function perfEventHolder(): string | undefined {
+  for (const name of fs.readdirSync('/proc'))
+    if (/^\d+$/.test(name) && perfEventsOf(name) > 0) return `process ${name} holds perf events`;
+  return undefined;
 }

@@ -231,3 +231,33 @@ export function processesOf(argument: string): number[] {
   }
   return found;
 }
+
+/** How many perf events a process holds. */
+export function perfEventsOf(pid: number | string): number {
+  let events = 0;
+  try {
+    for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+      try {
+        if (fs.readlinkSync(`/proc/${pid}/fd/${fd}`).includes('perf_event')) events++;
+      } catch {
+        // It was closed meanwhile.
+      }
+    }
+  } catch {
+    // It has ended meanwhile, or is not ours to look at.
+  }
+  return events;
+}
+
+/** `stat` says nothing when it is armed: its perf events tell, when there come no more. */
+export async function armedOn(counting: Running): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  let stable = 0;
+  let last = -1;
+  while (Date.now() < deadline && stable < 8) {
+    const events = perfEventsOf(counting.pid);
+    stable = events > 0 && events === last ? stable + 1 : 0;
+    last = events;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -7,13 +7,27 @@ import { root } from './process.ts';
 
 /** The C programs of test/live/programs, compiled when they are first wanted, in a folder of this test file. */
 class Programs {
-  /** The folder; other things of the test file may be put there. It is gone after the last test. */
-  readonly folder: string = fs.mkdtempSync(path.join(os.tmpdir(), 'trapline-live-'));
+  #folder: string | undefined;
   readonly #built: Map<string, string> = new Map();
 
   constructor() {
-    fs.chmodSync(this.folder, 0o755);
-    afterAll(() => fs.rmSync(this.folder, { recursive: true, force: true }));
+    afterAll(() => this.remove());
+  }
+
+  /** The folder; other things of the test file may be put there. It is gone after the last test. */
+  get folder(): string {
+    if (this.#folder === undefined) {
+      this.#folder = fs.mkdtempSync(path.join(os.tmpdir(), 'trapline-live-'));
+      fs.chmodSync(this.#folder, 0o755);
+    }
+    return this.#folder;
+  }
+
+  /** Takes everything away again. */
+  remove(): void {
+    if (this.#folder !== undefined) fs.rmSync(this.#folder, { recursive: true, force: true });
+    this.#folder = undefined;
+    this.#built.clear();
   }
 
   /** Compiles `name`.c and gives the program's path; `as` names the file where one source is built in several ways. */

@@ -1,0 +1,93 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { describeWith } from './live/support/machine.ts';
+
+// Every benchmark on small inputs, so that none rots. What it says of time is not looked at.
+
+const folder = fileURLToPath(new URL('../bench/', import.meta.url));
+
+function bench(...args: string[]): string {
+  const done = spawnSync(process.execPath, [`${folder}run.mjs`, ...args, '--small'], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  expect(done.stderr).toBe('');
+  expect([args, done.status, done.status === 0 ? '' : done.stdout]).toEqual([args, 0, '']);
+  expect(done.stdout).not.toContain('WRONG');
+  return done.stdout;
+}
+
+/** The cells of the table row that begins with `name`. */
+function row(table: string, name: string): string[] {
+  const line = table.split('\n').find((each) => each.startsWith(`${name}  `));
+  expect(line, `a row "${name}" in\n${table}`).toBeDefined();
+  return (line ?? '').split(/ {2,}/);
+}
+
+describe('benchmarks without a kernel', () => {
+  test('drain decodes every record of every shape', () => {
+    const table = bench('drain');
+    for (const shape of ['plain', 'registers, user hits', 'registers, kernel copies', 'stacks of depth 10']) {
+      expect(Number(row(table, shape)[1])).toBeGreaterThan(1000);
+    }
+    // One input, one hash, however it was decoded.
+    expect(row(table, 'registers, kernel copies').at(-1)).toBe(row(table, 'registers, user hits').at(-1));
+  });
+
+  test('memory counts every hit and shows what it took', () => {
+    const table = bench('memory');
+    expect(table).toMatch(/^200000 +\d+\.\d +\d+\.\d$/m);
+    expect(table).toContain('grown after the first tenth');
+  });
+
+  test('a benchmark or an option that does not exist is refused', () => {
+    for (const args of [['frobnicate'], [], ['drain', '--frobnicate'], ['drain', '--rounds', 'x']]) {
+      const done = spawnSync(process.execPath, [`${folder}run.mjs`, ...args], { encoding: 'utf8' });
+      expect([args, done.status, done.stdout]).toEqual([args, 2, '']);
+    }
+  });
+
+  test('every file of a benchmark is tried by a test here', () => {
+    const names = fs.readdirSync(folder).filter((file) => file.endsWith('.bench.mjs'));
+    expect(names.map((name) => name.replace('.bench.mjs', '')).sort()).toEqual([
+      'attach',
+      'drain',
+      'memory',
+      'record',
+      'start',
+    ]);
+  });
+});
+
+describeWith(['gcc', 'breakpoints'], 'benchmarks on this kernel', () => {
+  test('record measures ours beside its peers, and sees every hit', () => {
+    const table = bench('record');
+    for (const name of [
+      'trapline API',
+      'trapline API, stacks',
+      'trapline watch --quiet',
+      'trapline watch --quiet -s',
+    ]) {
+      expect(row(table, name).slice(1, 3)).toEqual(['2000', '0']);
+    }
+    for (const name of ['nothing', 'trapline watch --json']) row(table, name);
+  });
+
+  test('attach arms every thread', () => {
+    const table = bench('attach');
+    expect(row(table, 'inside WatchSession.open')[1]).toBe('9');
+    row(table, 'command start to armed');
+  });
+
+  test('start waits for the armed line, launched and attached', () => {
+    const table = bench('start');
+    row(table, 'trapline watch --json -p PID');
+    row(table, 'trapline watch --json -- COMMAND');
+  });
+
+  test('memory of a live recorder is sampled, and every hit counted', () => {
+    expect(bench('memory', '--live', '--hits', '20000')).toContain('hits 20000, lost 0');
+  });
+});
