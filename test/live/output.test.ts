@@ -218,10 +218,13 @@ describeWith(['gcc', 'breakpoints', 'root'], 'whole CPUs', () => {
     const address = programs.address(program, 'counter').toString(16);
     const result = await trapline(['stat', '--json', '--for', '150ms', `0x${address}/4:w`, '-a']);
     expect(result.status).toBe(0);
-    expect(JSON.parse(result.stdout)).toMatchObject({ reason: 'time' });
-    expect((JSON.parse(result.stdout) as { watches: { hits: number }[] }).watches[0]?.hits).toBeGreaterThan(
-      10,
-    );
+    const [armed, counts] = result.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Counts);
+    expect(armed).toMatchObject({ type: 'armed', pid: null });
+    expect(counts).toMatchObject({ type: 'counts', reason: 'time' });
+    expect(counts?.watches[0]?.hits).toBeGreaterThan(10);
     expect((await driven.ended).status).toBe(0);
   });
 
