@@ -65,12 +65,13 @@ export async function run(argv) {
   }
   console.log(`${machineLine()}; ${rounds} rounds, interleaved`);
   printTable([
-    ['from command start', 'ms (median, min..max)', 'wanted', ''],
+    ['from command start', 'ms (median, min..max)', 'x node', 'wanted', ''],
     ...ways.map((way) => {
       const ms = times.get(way);
       return [
         way.name,
         spread(ms, 1),
+        (median(ms) / median(times.get(ways[0]))).toFixed(2),
         way.bound ? `<= ${wantedMs}` : '',
         way.bound ? verdict(median(ms), wantedMs) : '',
       ];

@@ -221,7 +221,7 @@ describeWith(['gcc', 'breakpoints', 'root'], 'whole CPUs', () => {
     const [armed, counts] = result.stdout
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as Counts);
+      .map((line) => JSON.parse(line) as { watches: { hits: number }[] });
     expect(armed).toMatchObject({ type: 'armed', pid: null });
     expect(counts).toMatchObject({ type: 'counts', reason: 'time' });
     expect(counts?.watches[0]?.hits).toBeGreaterThan(10);
