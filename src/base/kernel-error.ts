@@ -37,5 +37,8 @@ export class KernelError extends Error {
 
 /** Whether `error` is a {@link KernelError} with one of the named errnos. */
 export function isKernelError(error: unknown, ...codes: ErrnoName[]): error is KernelError {
-  return error instanceof KernelError && (codes.length === 0 || codes.some((code) => errnoValues[code] === error.errno));
+  return (
+    error instanceof KernelError &&
+    (codes.length === 0 || codes.some((code) => errnoValues[code] === error.errno))
+  );
 }
