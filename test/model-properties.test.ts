@@ -68,7 +68,7 @@ function open(world: World, step: Step): void {
       bpType: type,
       bpAddr: address,
       bpLen: len,
-      pinned: step.c % 2 === 0,
+      pinned: step.b % 2 === 0,
       inherit,
       disabled: step.a % 5 === 0,
     };
