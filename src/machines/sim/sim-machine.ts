@@ -460,11 +460,12 @@ export class SimMachine implements Machine {
 
   /**
    * Executes the programs of all tasks, CPU by CPU in turn, until none is left or `untilNs` has come. Slices are 1 to
-   * 64 operations, decided by the seed.
+   * 64 operations, decided by the seed. Gives whether any program executed.
    */
-  run(options: { readonly untilNs?: number } = {}): void {
+  run(options: { readonly untilNs?: number } = {}): boolean {
     const untilNs = options.untilNs ?? Number.POSITIVE_INFINITY;
     const lastTids = this.cpus.map(() => 0);
+    let progress = false;
     for (;;) {
       let ran = false;
       for (const cpu of this.cpus) {
@@ -475,7 +476,8 @@ export class SimMachine implements Machine {
         ran = true;
         this.#slice(task, 1 + this.#random.below(64), untilNs);
       }
-      if (!ran) return;
+      if (!ran) return progress;
+      progress = true;
     }
   }
 
