@@ -6,7 +6,10 @@ const surface = new ModelSurface(host);
 const task = host.machine.spawn({ name: 'worker', cpu: 0 });
 
 surface.events.open({ type: 5, bpType: 3, bpAddr: 0x1000n, bpLen: 4n }, { pid: task.pid, cpu: -1 });
-surface.events.open({ type: 5, bpType: 4, bpAddr: 0x400000n, bpLen: 8n, disabled: true }, { pid: task.pid, cpu: 1 });
+surface.events.open(
+  { type: 5, bpType: 4, bpAddr: 0x400000n, bpLen: 8n, disabled: true },
+  { pid: task.pid, cpu: 1 },
+);
 const wide = host.core.registerWide({
   attr: kernelBreakpointAttr({ bpType: 2, bpLen: 4n }),
   symbol: 'kernel_data',
@@ -15,8 +18,14 @@ const wide = host.core.registerWide({
 host.machine.perform(task, { type: 'execute' });
 
 for (const event of host.kernel.all) {
-  const target = event.task === null ? `cpu ${event.cpu}` : `task ${event.task.name}${event.cpu < 0 ? '' : `, cpu ${event.cpu} only`}`;
-  const place = event.oncpu < 0 ? 'in no register' : `in DR${host.kernel.cpuState(event.oncpu).image.slots.indexOf(event)} of CPU ${event.oncpu}`;
+  const target =
+    event.task === null
+      ? `cpu ${event.cpu}`
+      : `task ${event.task.name}${event.cpu < 0 ? '' : `, cpu ${event.cpu} only`}`;
+  const place =
+    event.oncpu < 0
+      ? 'in no register'
+      : `in DR${host.kernel.cpuState(event.oncpu).image.slots.indexOf(event)} of CPU ${event.oncpu}`;
   console.log(`event ${event.id}: 0x${(event.attr.bpAddr ?? 0n).toString(16)} on ${target}: ${place}`);
 }
 host.core.unregisterWide(wide);

@@ -24,7 +24,10 @@ const bpAddr = BigInt(process.argv[3] ?? busiest[0]);
 const host = new ModelHost();
 const surface = new ModelSurface(host);
 const { pid } = host.machine.spawn({ name: 'replayed', program: replayProgram(trace) });
-const event = surface.events.open({ type: 5, bpType: 2, bpAddr, bpLen: 8n, samplePeriod: 1n }, { pid, cpu: -1 });
+const event = surface.events.open(
+  { type: 5, bpType: 2, bpAddr, bpLen: 8n, samplePeriod: 1n },
+  { pid, cpu: -1 },
+);
 const drain = surface.events.drain({ stacks: false, copyRegisters: false });
 drain.addWatch(event, 0);
 surface.tasks.waitEnd(pid).ended.then(() => drain.finish());
@@ -32,13 +35,17 @@ surface.tasks.waitEnd(pid).ended.then(() => drain.finish());
 const bySite = new Map();
 const sites = [];
 for (let batch = await drain.next(); batch !== undefined; batch = await drain.next()) {
-  for (let i = 0; i < batch.newSites.length; i += 3) sites.push(batch.newSites[i + 1] * 2 ** 32 + batch.newSites[i]);
+  for (let i = 0; i < batch.newSites.length; i += 3)
+    sites.push(batch.newSites[i + 1] * 2 ** 32 + batch.newSites[i]);
   for (let row = 0; row < batch.columns.length; row++) {
     const site = sites[batch.columns.site[row]];
     bySite.set(site, (bySite.get(site) ?? 0) + 1);
   }
   drain.recycle(batch);
 }
-console.log(`${trace.length} accesses; ${event.read().value} writes to 0x${bpAddr.toString(16)}, from ${bySite.size} places:`);
-for (const [site, count] of [...bySite].sort((a, b) => b[1] - a[1]).slice(0, 5)) console.log(`  before 0x${site.toString(16)}: ${count}`);
+console.log(
+  `${trace.length} accesses; ${event.read().value} writes to 0x${bpAddr.toString(16)}, from ${bySite.size} places:`,
+);
+for (const [site, count] of [...bySite].sort((a, b) => b[1] - a[1]).slice(0, 5))
+  console.log(`  before 0x${site.toString(16)}: ${count}`);
 surface.close();
