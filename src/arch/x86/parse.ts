@@ -19,6 +19,10 @@ export interface X86ParseOptions {
   readonly bpext: boolean;
   /** The kernel is built with kprobes; without, all kernel text refuses execution breakpoints. */
   readonly kprobes: boolean;
+  /** Rules of 2010-06: an execution breakpoint is aligned to its length. */
+  readonly alignedExecute?: boolean;
+  /** Rules of 2009: address 0 is refused. */
+  readonly refuseNull?: boolean;
 }
 
 function refuse(errno: ErrnoName, request: BreakpointRequest, hint: string): never {
@@ -61,6 +65,7 @@ export class X86Parser {
     if (last < bpAddr) refuse('EINVAL', request, 'the end wraps below the start');
     if (last >= this.#lowestForbidden && this.#forbidden.some((area) => overlaps(bpAddr, last, area)))
       refuse('EINVAL', request, 'the debug exception itself touches these bytes');
+    if (this.#options.refuseNull === true && bpAddr === 0n) refuse('EINVAL', request, 'address 0');
     if (bpType === HW_BREAKPOINT_X) return this.#parseExecute(request);
     if (bpType !== HW_BREAKPOINT_W && bpType !== HW_BREAKPOINT_RW)
       refuse('EINVAL', request, 'x86 has W, RW and X');
@@ -76,6 +81,8 @@ export class X86Parser {
     )
       refuse('EINVAL', request, 'no probe may be placed there');
     if (bpLen !== executeLenBytes) refuse('EINVAL', request, 'the length of an execution breakpoint is 8');
+    if (this.#options.alignedExecute === true && bpAddr % executeLenBytes !== 0n)
+      refuse('EINVAL', request, 'the address is no multiple of 8');
     return new X86Breakpoint({ address: bpAddr, len: x86Len.execute, type: x86Type.execute });
   }
 

@@ -26,6 +26,8 @@ export interface X86Options {
   readonly bpext?: boolean;
   /** The kernel has kprobes; default yes. */
   readonly kprobes?: boolean;
+  /** Dated rules: "2010-06", "2009-11-10", "2009-11-08"; default today's. */
+  readonly era?: string;
   /** Takes the one-time warnings of the kernel log. */
   readonly warn?: (message: string) => void;
 }
@@ -37,16 +39,21 @@ export class X86Architecture implements Architecture {
   readonly layout: X86KernelLayout;
   readonly #parser: X86Parser;
   readonly #warn: (message: string) => void;
+  readonly #losesExact: boolean;
   #warnedInstall = false;
   #warnedUninstall = false;
 
   constructor(options: X86Options) {
     this.layout = options.layout ?? modelKernelLayout({ cpus: options.cpus });
+    const of2009 = options.era?.startsWith('2009') ?? false;
     this.#parser = new X86Parser({
+      alignedExecute: options.era === '2010-06',
+      refuseNull: of2009,
       layout: this.layout,
       bpext: options.bpext ?? false,
       kprobes: options.kprobes ?? true,
     });
+    this.#losesExact = of2009;
     this.#warn = options.warn ?? (() => undefined);
   }
 
@@ -86,7 +93,7 @@ export class X86Architecture implements Architecture {
   read(_image: RegisterImage, _holder: SlotHolder): void {}
 
   createImage(registers: DebugRegisters): X86Image {
-    const image = new X86Image(registers);
+    const image = new X86Image(registers, { losesExact: this.#losesExact });
     image.reset();
     return image;
   }

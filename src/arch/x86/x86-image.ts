@@ -28,8 +28,13 @@ export class X86Image implements RegisterImage {
   /** Kept as a signed word: it is only ever masked, and stays a small integer. */
   #control = 0;
 
-  constructor(registers: DebugRegisters) {
+  /** Bits that an uninstall takes away besides the entry's own: none today. */
+  readonly #takenWithEach: number;
+
+  /** @param options.losesExact uninstall also clears GE, as it did until 2009-11-26. docs/spec/04 section 3. */
+  constructor(registers: DebugRegisters, options: { readonly losesExact?: boolean } = {}) {
     this.registers = registers;
+    this.#takenWithEach = options.losesExact === true ? dr7GlobalExact : 0;
   }
 
   /** The software copy of DR7 without the fixed bit 10, u32. */
@@ -70,7 +75,7 @@ export class X86Image implements RegisterImage {
     const record = x86Record(holder);
     slots[n] = null;
     registers.point();
-    const control = this.#control & ~((record.nibble << (16 + 4 * n)) | (2 << (2 * n)));
+    const control = this.#control & ~((record.nibble << (16 + 4 * n)) | (2 << (2 * n)) | this.#takenWithEach);
     registers.write(dr7, control, 0);
     if (record.masked) registers.write(addressMask0 + n, 0, 0);
     this.#control = control;

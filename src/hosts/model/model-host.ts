@@ -4,6 +4,7 @@ import { assert } from '../../base/assert.ts';
 import { BreakpointCore } from '../../kernel/core/breakpoint-core.ts';
 import { ModelPerfCalls } from '../../kernel/perf/perf-calls.ts';
 import { PerfKernel } from '../../kernel/perf/perf-kernel.ts';
+import type { Era } from '../../kernel/pmu/admission.ts';
 import { SimMachine } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
 
@@ -14,6 +15,8 @@ export interface ModelHostOptions {
   readonly offline?: readonly number[];
   /** "bpext", "kprobes", "sticky-stop", "pmu-resched": docs/spec/09 "Header". */
   readonly features?: readonly string[];
+  /** Dated rules; default today's. docs/spec/09 "Header". */
+  readonly era?: Era;
   /** perf_event_paranoid; default 2. */
   readonly paranoid?: number;
   readonly seed?: number;
@@ -50,6 +53,7 @@ export class ModelHost {
     });
     this.arch = new X86Architecture({
       cpus,
+      era: options.era ?? 'modern',
       bpext: features.includes('bpext'),
       kprobes: features.includes('kprobes'),
       warn: (message) => this.warnings.push(message),
@@ -61,6 +65,7 @@ export class ModelHost {
       arch: this.arch,
       paranoid: options.paranoid ?? 2,
       features,
+      era: options.era ?? 'modern',
       verify: options.verify ?? false,
     });
     this.core = new BreakpointCore(this.kernel);

@@ -2,6 +2,7 @@ import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debu
 import { assert } from '../../base/assert.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
+import { eras } from '../../kernel/pmu/admission.ts';
 import type { Capability } from '../../machine/task.ts';
 import { rootCredentials } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
@@ -283,7 +284,7 @@ export class ModelLabMaker implements LabMaker {
 
   refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined {
     if (machine.arch !== 'x86') return `the model has no ${machine.arch} yet`;
-    if (machine.era !== 'modern') return `the model has no era "${machine.era}" yet`;
+    if (!eras.some((era) => era === machine.era)) return `the model has no era "${machine.era}" yet`;
     const feature = machine.features.find((name) => !knownFeatures.includes(name));
     if (feature !== undefined) return `the model has no feature "${feature}"`;
     if (needs.includes('two-cpus') && machine.cpus < 2) return 'it needs two CPUs';
@@ -293,6 +294,7 @@ export class ModelLabMaker implements LabMaker {
 
   make(machine: ScenarioMachine): ModelLab {
     assert(this.refuses(machine, []) === undefined, 'a lab is made for scenarios that it does not refuse');
+    const era = eras.find((name) => name === machine.era);
     const symbols = Object.fromEntries(
       Object.entries(machine.kallsyms).map(([name, address]) => [name, BigInt(address)]),
     );
@@ -300,6 +302,7 @@ export class ModelLabMaker implements LabMaker {
       new ModelHost({
         cpus: machine.cpus,
         offline: machine.offline,
+        ...(era === undefined ? {} : { era }),
         features: machine.features,
         paranoid: machine.paranoid,
         symbols,

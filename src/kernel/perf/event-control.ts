@@ -86,6 +86,9 @@ export class EventControl {
         breakpoints.replace(event, attr, parsed);
         const { bpAddr = 0n, bpType = 0, bpLen = 0n, disabled = false } = attr;
         event.attr = { ...event.attr, bpAddr, bpType, bpLen, disabled };
+      } catch (error) {
+        if (this.#kernel.changeReplaces) this.#destroyOne(event);
+        throw error;
       } finally {
         if (event.attr.disabled !== true) this.#enableOne(event);
       }

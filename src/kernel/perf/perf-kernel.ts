@@ -6,6 +6,7 @@ import type { CloneKind, KernelEntry } from '../../machine/kernel-entry.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { Task } from '../../machine/task.ts';
 import type { PerfEventAttr } from '../../uapi/perf-event-attr.ts';
+import type { Era } from '../pmu/admission.ts';
 import { BreakpointPmu } from '../pmu/breakpoint-pmu.ts';
 import { initPeriod } from '../pmu/period.ts';
 import type { Pmu, PmuCaller } from '../pmu/pmu.ts';
@@ -35,6 +36,8 @@ export interface PerfKernelOptions {
   readonly tableFailed?: boolean;
   /** Behaviour of certain kernels: docs/spec/09 "Header", `features`. */
   readonly features?: readonly string[];
+  /** Dated rules of admission and change; default today's. The architecture is told by itself. */
+  readonly era?: Era;
   /** Check every invariant after every call. Costs time in proportion to the number of events. */
   readonly verify?: boolean;
 }
@@ -66,6 +69,8 @@ export class PerfKernel implements KernelEntry {
   readonly all: EventList = new EventList();
   readonly cpus: readonly CpuState[];
   readonly #pmus: readonly Pmu[];
+  /** A refused change costs the breakpoint: it was unregistered first, until 2009-12. docs/spec/02 section 7.1. */
+  readonly changeReplaces: boolean;
   readonly #verify: boolean;
   readonly #rescheduleByPmu: boolean;
   #nextId = 1;
@@ -90,8 +95,10 @@ export class PerfKernel implements KernelEntry {
             point: () => machine.point(),
             tableFailed: options.tableFailed ?? false,
             stickyStop: features.includes('sticky-stop'),
+            era: options.era ?? 'modern',
           });
     this.#pmus = this.breakpoints === undefined ? [new SoftwarePmu()] : [this.breakpoints, new SoftwarePmu()];
+    this.changeReplaces = options.era === '2009-11-08' || options.era === '2009-11-10';
     this.#verify = options.verify ?? false;
     this.#rescheduleByPmu = features.includes('pmu-resched');
     this.cpus = machine.cpus.map((cpu) => {

@@ -1,5 +1,5 @@
 import type { Architecture, ArchRecord, RegisterImage, SlotKind } from '../../arch/architecture.ts';
-import { assert } from '../../base/assert.ts';
+import { assert, unreachable } from '../../base/assert.ts';
 import { type ErrnoName, errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import {
@@ -10,7 +10,10 @@ import {
   PERF_TYPE_BREAKPOINT,
   type PerfEventAttr,
 } from '../../uapi/perf-event-attr.ts';
+import type { Admission, Era } from './admission.ts';
 import { ConstraintTable, type SlotRequest } from './constraint-table.ts';
+import { MachineCounter } from './history/machine-counter.ts';
+import { PerCpuTable } from './history/per-cpu-table.ts';
 import { startPeriod } from './period.ts';
 import type { AddOptions, Pmu, PmuCaller, PmuEvent } from './pmu.ts';
 
@@ -23,6 +26,8 @@ export interface BreakpointPmuOptions {
   readonly tableFailed?: boolean;
   /** A stop survives schedule-in, as kernels from 6.17 on have it. docs/spec/03 section 6.3. */
   readonly stickyStop?: boolean;
+  /** The dated rule of admission; default today's. */
+  readonly era?: Era;
 }
 
 /** A breakpoint that was validated but is not the event's yet. */
@@ -35,7 +40,7 @@ export interface ParsedBreakpoint {
 export class BreakpointPmu implements Pmu {
   readonly name = 'breakpoint';
   readonly arch: Architecture;
-  readonly #table: ConstraintTable | undefined;
+  readonly #table: Admission | undefined;
   readonly #poolSlots: readonly number[];
   readonly #stickyStop: boolean;
 
@@ -44,14 +49,7 @@ export class BreakpointPmu implements Pmu {
     this.arch = arch;
     this.#stickyStop = options.stickyStop ?? false;
     this.#poolSlots = arch.mixedSlots ? [arch.slots('data')] : [arch.slots('inst'), arch.slots('data')];
-    this.#table =
-      options.tableFailed === true
-        ? undefined
-        : new ConstraintTable({
-            slots: this.#poolSlots,
-            possibleCpus: options.possibleCpus,
-            point: options.point,
-          });
+    this.#table = options.tableFailed === true ? undefined : admissionOf(options, this.#poolSlots);
   }
 
   /** Number of pools of registers. */
@@ -64,8 +62,8 @@ export class BreakpointPmu implements Pmu {
     return this.#table?.isUsed() ?? false;
   }
 
-  /** The constraint table. Throws `KernelError` ENOMEM if there is none. */
-  get table(): ConstraintTable {
+  /** The table of admission. Throws `KernelError` ENOMEM if there is none. */
+  get table(): Admission {
     if (this.#table === undefined)
       throw new KernelError({ errno: errnoValues.ENOMEM, operation: 'reserve a slot' });
     return this.#table;
@@ -171,6 +169,21 @@ export class BreakpointPmu implements Pmu {
 
   destroy(event: PmuEvent): void {
     this.table.release(event);
+  }
+}
+
+function admissionOf(options: BreakpointPmuOptions, slots: readonly number[]): Admission {
+  const { era = 'modern', possibleCpus, point } = options;
+  switch (era) {
+    case '2009-11-08':
+      return new MachineCounter();
+    case '2009-11-10':
+      return new PerCpuTable({ slots: slots[0] ?? 0, possibleCpus });
+    case 'modern':
+    case '2010-06':
+      return new ConstraintTable({ slots, possibleCpus, point });
+    default:
+      return unreachable(era);
   }
 }
 

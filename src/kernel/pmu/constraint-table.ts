@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
+import type { Admission } from './admission.ts';
 import { histogramMax, histogramMove } from './histogram.ts';
 import { type PoolShare, shareOnCpu, type TaskSlots } from './task-slots.ts';
 
@@ -46,7 +47,7 @@ export interface ConstraintTableOptions {
  * Locks are modelled as what they exclude: a task's breakpoint holds that task's mutex and shares the table, a CPU's
  * breakpoint has the table for itself. The kernel is synchronous, so only an NMI can find them held.
  */
-export class ConstraintTable {
+export class ConstraintTable implements Admission {
   readonly #pools: readonly PoolCounters[];
   readonly #possibleCpus: number;
   readonly #point: () => void;
