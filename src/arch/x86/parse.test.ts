@@ -87,7 +87,7 @@ describe('x86 validation', () => {
   it('tells kernel space by the length code: X at the last user bytes is user space', () => {
     const parser = new X86Parser({ layout, bpext: true, kprobes: true });
     const inKernel = (bpType: number, bpAddr: bigint, bpLen: bigint): boolean =>
-      parser.inKernelSpace(parser.parse({ bpType, bpAddr, bpLen }));
+      parser.parse({ bpType, bpAddr, bpLen }).kernelSpace;
     expect(inKernel(W, 0x7fff_ffff_efffn, 1n)).toBe(false);
     expect(inKernel(X, 0x7fff_ffff_efffn, 8n)).toBe(false);
     expect(inKernel(W, 0x7fff_ffff_eff8n, 8n)).toBe(false);

@@ -1,7 +1,6 @@
 import { type ErrnoName, errnoValues } from '../../base/errno.ts';
 import { hex } from '../../base/hex.ts';
 import { KernelError } from '../../base/kernel-error.ts';
-import { joinPair } from '../../base/pair.ts';
 import { HW_BREAKPOINT_RW, HW_BREAKPOINT_W, HW_BREAKPOINT_X } from '../../uapi/perf-event-attr.ts';
 import type { BreakpointRequest } from '../architecture.ts';
 import { x86Len, x86Type } from './debug-register-bits.ts';
@@ -83,7 +82,13 @@ export class X86Parser {
     if (bpLen !== executeLenBytes) refuse('EINVAL', request, 'the length of an execution breakpoint is 8');
     if (this.#options.alignedExecute === true && bpAddr % executeLenBytes !== 0n)
       refuse('EINVAL', request, 'the address is no multiple of 8');
-    return new X86Breakpoint({ address: bpAddr, len: x86Len.execute, type: x86Type.execute });
+    const len = x86Len.execute;
+    return new X86Breakpoint({
+      address: bpAddr,
+      len,
+      type: x86Type.execute,
+      kernelSpace: this.#inKernelSpace(bpAddr, len),
+    });
   }
 
   #parseData(request: BreakpointRequest, type: number): X86Breakpoint {
@@ -110,14 +115,18 @@ export class X86Parser {
         mask = bpLen - 1n;
     }
     if ((bpAddr & (bpLen - 1n)) !== 0n) refuse('EINVAL', request, 'the address is no multiple of the length');
-    return new X86Breakpoint({ address: bpAddr, len, type, mask });
+    return new X86Breakpoint({
+      address: bpAddr,
+      len,
+      type,
+      mask,
+      kernelSpace: this.#inKernelSpace(bpAddr, len),
+    });
   }
 
-  /** Whether a record reaches into kernel space; its length counts by the length code. docs/spec/04 section 6. */
-  inKernelSpace(record: X86Breakpoint): boolean {
-    const address = joinPair(record.addressLow, record.addressHigh);
-    const lenBytes =
-      record.len === x86Len.one ? 1n : record.len === x86Len.two ? 2n : record.len === x86Len.four ? 4n : 8n;
+  /** Whether a breakpoint reaches into kernel space; its length counts by the length code. docs/spec/04 section 6. */
+  #inKernelSpace(address: bigint, len: number): boolean {
+    const lenBytes = len === x86Len.one ? 1n : len === x86Len.two ? 2n : len === x86Len.four ? 4n : 8n;
     const { taskSizeMax } = this.#options.layout;
     return address >= taskSizeMax || address + lenBytes - 1n >= taskSizeMax;
   }

@@ -67,7 +67,7 @@ export class X86Architecture implements Architecture {
 
   inKernelSpace(record: ArchRecord): boolean {
     assert(record instanceof X86Breakpoint, 'a record of another architecture');
-    return this.#parser.inKernelSpace(record);
+    return record.kernelSpace;
   }
 
   install(image: RegisterImage, holder: SlotHolder): boolean {

@@ -13,18 +13,22 @@ export class X86Breakpoint implements ArchRecord {
   /** Address bits that an AMD range ignores, u64 as two words; 0: no range. */
   readonly maskLow: number;
   readonly maskHigh: number;
+  /** It reaches into the kernel's addresses. */
+  readonly kernelSpace: boolean;
 
   constructor(fields: {
     readonly address: bigint;
     readonly len: number;
     readonly type: number;
     readonly mask?: bigint;
+    readonly kernelSpace?: boolean;
   }) {
     this.addressLow = lowWord(fields.address);
     this.addressHigh = highWord(fields.address);
     this.nibble = controlNibble(fields.len, fields.type);
     this.maskLow = lowWord(fields.mask ?? 0n);
     this.maskHigh = highWord(fields.mask ?? 0n);
+    this.kernelSpace = fields.kernelSpace ?? false;
   }
 
   /** Length code, 0x40 and two bits. */

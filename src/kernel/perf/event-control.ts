@@ -162,11 +162,8 @@ export class EventControl {
     top.childCount += copy.count;
     top.childEnabledNs += copy.enabledNs;
     top.childRunningNs += copy.runningNs;
-    const index = top.children?.indexOf(copy) ?? -1;
-    if (index >= 0) {
-      top.children?.splice(index, 1);
-      if (top.children?.length === 0) top.children = null;
-    }
+    top.children?.delete(copy);
+    if (top.children?.size === 0) top.children = null;
     this.#destroyOne(copy);
   }
 

@@ -56,8 +56,8 @@ function copyEvent(
   });
   copy.state = event.state >= eventStates.inactive ? eventStates.inactive : eventStates.off;
   if (event.attr.freq === true) copy.period = event.period;
-  if (top.children === null) top.children = [];
-  top.children.push(copy);
+  if (top.children === null) top.children = new Set();
+  top.children.add(copy);
   kernel.attach(copy, leader);
   return copy;
 }

@@ -53,8 +53,8 @@ export class PerfEvent implements PmuEvent {
   siblings: PerfEvent[] | null = null;
   /** The event that this one was inherited from; always one that was opened. */
   readonly parent: PerfEvent | null;
-  /** Inherited copies that live. */
-  children: PerfEvent[] | null = null;
+  /** Inherited copies that live, oldest first. */
+  children: Set<PerfEvent> | null = null;
   /** Own hits. */
   count = 0;
   /** Hits and times of copies that are gone. */

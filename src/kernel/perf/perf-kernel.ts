@@ -169,7 +169,7 @@ export class PerfKernel implements KernelEntry {
     );
     event.overflowHandler = request.overflowHandler ?? null;
     event.handlerContext = request.handlerContext;
-    pmu.init(event, attr, request.caller);
+    pmu.init(event, attr, request.caller, request.parent ?? null);
     this.#nextId++;
     this.all.add(event);
     return event;

@@ -38,7 +38,7 @@ export function readEvent(control: EventControl, event: PerfEvent, lengthBytes: 
   if (has(PERF_FORMAT_GROUP)) {
     const { leader } = event;
     const members = 1 + (leader.siblings?.length ?? 0);
-    if (leader.children?.some((copy) => 1 + (copy.siblings?.length ?? 0) !== members))
+    if ([...(leader.children ?? [])].some((copy) => 1 + (copy.siblings?.length ?? 0) !== members))
       throw failure('ECHILD', 'an inherited group has other members', 'read');
     words.push(members);
     times(leader);

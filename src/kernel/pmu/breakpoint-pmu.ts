@@ -79,7 +79,7 @@ export class BreakpointPmu implements Pmu {
     return this.arch.mixedSlots || kind === 'inst' ? 0 : 1;
   }
 
-  init(event: PmuEvent, attr: PerfEventAttr, caller: PmuCaller): void {
+  init(event: PmuEvent, attr: PerfEventAttr, caller: PmuCaller, original: PmuEvent | null): void {
     const bpType = attr.bpType ?? 0;
     event.slotPool = this.poolOf(bpType);
     if (this.#poolSlots[event.slotPool] === 0)
@@ -88,7 +88,11 @@ export class BreakpointPmu implements Pmu {
       refuse('EOPNOTSUPP', attr, 'breakpoints have no branch stack');
     this.reserve(event, bpType, attr);
     try {
-      event.record = this.parse(attr, caller).record;
+      if (original === null) event.record = this.parse(attr, caller).record;
+      else {
+        this.#checkRights(original.record, attr, caller);
+        event.record = original.record;
+      }
     } catch (error) {
       this.table.release(event);
       throw error;
@@ -113,11 +117,14 @@ export class BreakpointPmu implements Pmu {
   parse(attr: PerfEventAttr, caller: PmuCaller): ParsedBreakpoint {
     const bpType = attr.bpType ?? 0;
     const record = this.arch.parse({ bpType, bpAddr: attr.bpAddr ?? 0n, bpLen: attr.bpLen ?? 0n });
-    if (this.arch.inKernelSpace(record)) {
-      if (attr.excludeKernel === true) refuse('EINVAL', attr, 'a kernel address with the kernel excluded');
-      if (!caller.sysAdmin) refuse('EPERM', attr, 'kernel addresses need CAP_SYS_ADMIN');
-    }
+    this.#checkRights(record, attr, caller);
     return { record, pool: this.poolOf(bpType) };
+  }
+
+  #checkRights(record: ArchRecord, attr: PerfEventAttr, caller: PmuCaller): void {
+    if (!this.arch.inKernelSpace(record)) return;
+    if (attr.excludeKernel === true) refuse('EINVAL', attr, 'a kernel address with the kernel excluded');
+    if (!caller.sysAdmin) refuse('EPERM', attr, 'kernel addresses need CAP_SYS_ADMIN');
   }
 
   /**

@@ -23,8 +23,11 @@ export interface Pmu {
   readonly name: 'breakpoint' | 'software';
   /** Whether this PMU has an event for `attr`; if not, another may. */
   claims(attr: PerfEventAttr): boolean;
-  /** Admits and prepares an event. Throws `KernelError`; then nothing is held. */
-  init(event: PmuEvent, attr: PerfEventAttr, caller: PmuCaller): void;
+  /**
+   * Admits and prepares an event; a copy of `original` is validated only as far as the caller's rights go.
+   * Throws `KernelError`; then nothing is held.
+   */
+  init(event: PmuEvent, attr: PerfEventAttr, caller: PmuCaller, original: PmuEvent | null): void;
   /** Puts the event onto the CPU of `image`; with `start` it runs at once. False: no register (EBUSY). */
   add(event: PmuEvent, image: RegisterImage | null, options: AddOptions): boolean;
   /** Takes the event off its CPU. */

@@ -17,7 +17,7 @@ export class SoftwarePmu implements Pmu {
     return attr.type === PERF_TYPE_SOFTWARE && (attr.config ?? 0n) < softwareEvents;
   }
 
-  init(_event: PmuEvent, _attr: PerfEventAttr, _caller: PmuCaller): void {}
+  init(_event: PmuEvent, _attr: PerfEventAttr, _caller: PmuCaller, _original: PmuEvent | null): void {}
 
   add(event: PmuEvent, _image: RegisterImage | null, options: AddOptions): boolean {
     event.stopped = !options.start;
