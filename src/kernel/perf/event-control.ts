@@ -26,6 +26,11 @@ export class EventControl {
     this.#kernel.call(() => this.#family(event, (member) => this.#enableOne(member)));
   }
 
+  /** Enables the event alone, as executing a program does. */
+  enableOnly(event: PerfEvent): void {
+    this.#kernel.call(() => this.#enableOne(event));
+  }
+
   /** DISABLE: the event and its inherited copies; of a leader, the whole group leaves the CPU. */
   disable(event: PerfEvent): void {
     this.#kernel.call(() => this.#family(event, (member) => this.#disableOne(member)));

@@ -82,7 +82,7 @@ export function startProgram(kernel: PerfKernel, task: Task): void {
   for (const event of context.events()) {
     if (event.attr.enableOnExec !== true) continue;
     event.attr = { ...event.attr, enableOnExec: false };
-    if (event.state === eventStates.off) kernel.control.enable(event);
+    if (event.state === eventStates.off) kernel.control.enableOnly(event);
   }
   for (const event of context.events()) {
     if (event.attr.removeOnExec !== true) continue;

@@ -61,6 +61,7 @@ export class ModelPerfCalls implements PerfSystemCalls {
 
   ioctl(fd: number, request: number, argument: IoctlArgument): number {
     const event = this.#event(fd, 'ioctl');
+    if (event.state === eventStates.dead) throw failure('ENODEV', 'the event is gone', 'ioctl');
     const { control } = this.#kernel;
     switch (request) {
       case PERF_EVENT_IOC_ENABLE:

@@ -3,7 +3,6 @@ import { assert, unreachable } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import { joinPair } from '../../base/pair.ts';
-import { SeededRandom } from '../../base/random.ts';
 import type { KernelEntry } from '../../machine/kernel-entry.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
@@ -11,7 +10,9 @@ import type { Capability, Credentials, Task } from '../../machine/task.ts';
 import { SIGTRAP } from '../../uapi/signal.ts';
 import { AddressSpace } from './address-space.ts';
 import { InstructionUnit } from './instruction-unit.ts';
+import { Interruption } from './interruption.ts';
 import type { Operation, OperationResult, Program } from './operation.ts';
+import { ProgramScheduler } from './program-scheduler.ts';
 import { advanceReplay } from './replay.ts';
 import { SimCpu } from './sim-cpu.ts';
 import { type SignalHandler, SimTask } from './sim-task.ts';
@@ -61,10 +62,7 @@ export interface SpawnRequest {
 export class SimMachine implements Machine {
   readonly cpus: readonly SimCpu[];
   readonly symbols: Map<string, bigint>;
-  /** Register writes and other steps at which an NMI could have come, counted while a countdown runs. */
-  #countdown = 0;
-  #nmiHandler: (() => void) | undefined;
-  #pointsPassed = 0;
+  readonly #interruption: Interruption = new Interruption(() => this.#currentCpu.inNmi);
   #clockNs = 0;
   #nextTickNs = tickNs;
   #nextTid = 1000;
@@ -72,7 +70,7 @@ export class SimMachine implements Machine {
   #kernel: KernelEntry | undefined;
   readonly #tasks: Map<number, SimTask> = new Map();
   readonly #taskCounts: Int32Array;
-  readonly #random: SeededRandom;
+  readonly #programs: ProgramScheduler;
   readonly #log: ((line: string) => void) | undefined;
   readonly #instructions: InstructionUnit;
 
@@ -95,7 +93,7 @@ export class SimMachine implements Machine {
     this.#currentCpu = first;
     this.symbols = new Map(Object.entries(options.symbols ?? {}));
     this.#taskCounts = new Int32Array(options.cpus);
-    this.#random = new SeededRandom(options.seed ?? 1);
+    this.#programs = new ProgramScheduler(this, options.seed ?? 1);
     this.#log = options.log;
     this.#instructions = new InstructionUnit(this);
   }
@@ -140,16 +138,7 @@ export class SimMachine implements Machine {
   // --- interruption ------------------------------------------------------------------------------------------------
 
   point(): void {
-    if (this.#countdown !== 0) this.#passPoint();
-  }
-
-  #passPoint(): void {
-    if (this.#currentCpu.inNmi) return;
-    this.#pointsPassed++;
-    if (--this.#countdown !== 0) return;
-    const handler = this.#nmiHandler;
-    this.#nmiHandler = undefined;
-    if (handler !== undefined) this.nmi(this.#currentCpu.number, handler);
+    this.#interruption.point();
   }
 
   /**
@@ -158,17 +147,7 @@ export class SimMachine implements Machine {
    * there was none.
    */
   withNmi(at: number, handler: () => void, work: () => void): number {
-    assert(this.#countdown === 0 && at >= 1, 'one NMI at a time');
-    this.#countdown = at;
-    this.#nmiHandler = handler;
-    this.#pointsPassed = 0;
-    try {
-      work();
-    } finally {
-      this.#countdown = 0;
-      this.#nmiHandler = undefined;
-    }
-    return this.#pointsPassed;
+    return this.#interruption.during(at, () => this.nmi(this.#currentCpu.number, handler), work);
   }
 
   /** A non-maskable interrupt on a CPU, now. */
@@ -425,12 +404,8 @@ export class SimMachine implements Machine {
         this.#instructions.kernelStore(cpu, task, operation);
         return 0n;
       case 'replay': {
-        task.replay = {
-          trace: operation.trace,
-          position: operation.from ?? 0,
-          end: operation.to ?? operation.trace.length,
-        };
-        while (task.replay !== undefined) this.#replay(cpu, task, replayBudget);
+        task.startReplay(operation);
+        while (task.replay !== undefined) this.#replay(cpu, task);
         return 0n;
       }
       case 'thread':
@@ -449,70 +424,26 @@ export class SimMachine implements Machine {
     }
   }
 
-  #replay(cpu: SimCpu, task: SimTask, budget: number): void {
-    const { replay } = task;
-    if (replay === undefined) return;
-    const done = advanceReplay(cpu, task, replay, budget);
-    if (replay.position >= replay.end) task.replay = undefined;
-    this.advance(done);
-    if (task.alive) this.deliverSignals(task);
-  }
-
   /**
    * Executes the programs of all tasks, CPU by CPU in turn, until none is left or `untilNs` has come. Slices are 1 to
    * 64 operations, decided by the seed. Gives whether any program executed.
    */
   run(options: { readonly untilNs?: number } = {}): boolean {
-    const untilNs = options.untilNs ?? Number.POSITIVE_INFINITY;
-    const lastTids = this.cpus.map(() => 0);
-    let progress = false;
-    for (;;) {
-      let ran = false;
-      for (const cpu of this.cpus) {
-        if (!cpu.online || this.#clockNs >= untilNs) continue;
-        const task = this.#nextRunnable(cpu, lastTids[cpu.number]!); // one for each CPU
-        if (task === undefined) continue;
-        lastTids[cpu.number] = task.tid;
-        ran = true;
-        this.#slice(task, 1 + this.#random.below(64), untilNs);
-      }
-      if (!ran) return progress;
-      progress = true;
-    }
+    return this.#programs.run(options.untilNs ?? Number.POSITIVE_INFINITY);
   }
 
-  /** The runnable task of a CPU with the next higher tid, from the lowest again after the highest. */
-  #nextRunnable(cpu: SimCpu, afterTid: number): SimTask | undefined {
-    let first: SimTask | undefined;
-    for (const task of this.#tasks.values()) {
-      if (task.home !== cpu || !task.runnable) continue;
-      if (task.tid > afterTid) return task;
-      first ??= task;
-    }
-    return first;
+  /** Goes on with the recording that `task` replays, for some accesses; nothing if it replays none. */
+  advanceReplay(task: SimTask): void {
+    this.switchTo(task.home, task);
+    this.crossCall(task.home, () => this.#replay(task.home, task));
   }
 
-  #slice(task: SimTask, operations: number, untilNs: number): void {
-    for (let i = 0; i < operations && task.alive && this.#clockNs < untilNs; i++) {
-      if (task.replay !== undefined) {
-        this.switchTo(task.home, task);
-        this.crossCall(task.home, () => this.#replay(task.home, task, replayBudget));
-        continue;
-      }
-      const next = task.steps?.next(task.lastResult);
-      if (next === undefined || next.done === true) {
-        task.steps = undefined;
-        return;
-      }
-      const operation = next.value;
-      if (operation.type === 'replay')
-        task.replay = {
-          trace: operation.trace,
-          position: operation.from ?? 0,
-          end: operation.to ?? operation.trace.length,
-        };
-      else task.lastResult = this.perform(task, operation);
-      if (operation.type === 'yield') return;
-    }
+  #replay(cpu: SimCpu, task: SimTask): void {
+    const { replay } = task;
+    if (replay === undefined) return;
+    const done = advanceReplay(cpu, task, replay, replayBudget);
+    if (replay.position >= replay.end) task.replay = undefined;
+    this.advance(done);
+    if (task.alive) this.deliverSignals(task);
   }
 }

@@ -61,6 +61,16 @@ export class SimTask implements Task {
     this.ipHigh = Number(fields.ip >> 32n);
   }
 
+  /** Begins with a recording; the machine goes on with it. */
+  startReplay(recording: {
+    readonly trace: AccessTrace;
+    readonly from?: number;
+    readonly to?: number;
+  }): void {
+    const { trace } = recording;
+    this.replay = { trace, position: recording.from ?? 0, end: recording.to ?? trace.length };
+  }
+
   /** Whether it has something to do by itself. */
   get runnable(): boolean {
     return this.alive && (this.steps !== undefined || this.replay !== undefined);
