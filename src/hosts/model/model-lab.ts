@@ -169,7 +169,7 @@ class ModelLabMachine implements LabMachine {
   }
 
   registerWide(...[as, attr, cpus]: Parameters<LabMachine['registerWide']>): void {
-    const entry = { wide: null as WideBreakpoint | null, hits: 0 };
+    const entry: { wide: WideBreakpoint | null; hits: number } = { wide: null, hits: 0 };
     entry.wide = this.#host.core.registerWide({
       attr: { samplePeriod: 1n, ...attr },
       handler: () => {

@@ -192,6 +192,25 @@ describe('breakpoints on a task', () => {
   });
 });
 
+describe('the debugger', () => {
+  it('71: announces slots without a lock, and others see them as used', () => {
+    const { core, kernel } = start();
+    const event = reg(model, 0, null);
+    expect(core.dbgRelease(event)).toBe(0);
+    for (let i = 0; i < 4; i++) keep(reg(model, 1, null));
+    const before = kernel.breakpoints?.table.snapshot();
+    expect(core.dbgReserve(event)).toBe(0);
+    expect([1, 2, 3, 4].map(() => outcome(() => keep(reg(model, 0, null))))).toEqual([
+      'ok',
+      'ok',
+      'ok',
+      'ENOSPC',
+    ]);
+    expect(kernel.breakpoints?.table.snapshot()).not.toBe(before);
+    core.unregister(event);
+  });
+});
+
 describe('what the machine has', () => {
   it('29: no watch registers refuse data and take code', () => {
     const { machine } = start({ arch: new SplitArchitecture({ inst: 2, data: 0 }) });

@@ -1,3 +1,4 @@
+import { errnoValues } from '../../base/errno.ts';
 import { isKernelError } from '../../base/kernel-error.ts';
 import type { Task } from '../../machine/task.ts';
 import { PERF_TYPE_BREAKPOINT, type PerfEventAttr } from '../../uapi/perf-event-attr.ts';
@@ -133,6 +134,19 @@ export class BreakpointCore {
   /** Removes a wide breakpoint from all CPUs, also from those that went offline. null, or removed already: nothing. */
   unregisterWide(wide: WideBreakpoint | null): void {
     for (const event of wide?.events ?? []) this.unregister(event);
+  }
+
+  /**
+   * Takes back a slot for an event whose slot was given away, without a lock: for a debugger that stopped all CPUs.
+   * Gives 0, ENOSPC, or -1 without effect if somebody was interrupted inside the accounting. docs/spec/02 section 5.
+   */
+  dbgReserve(event: PerfEvent): number {
+    return this.#kernel.breakpoints?.table.dbgReserve(event) ?? errnoValues.ENOSYS;
+  }
+
+  /** Gives the slot of an event away without a lock: 0, or -1 without effect. docs/spec/02 section 5. */
+  dbgRelease(event: PerfEvent): number {
+    return this.#kernel.breakpoints?.table.dbgRelease(event) ?? errnoValues.ENOSYS;
   }
 
   /** Whether any breakpoint exists; false without support. */
