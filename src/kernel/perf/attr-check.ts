@@ -5,8 +5,11 @@ import {
   decodePerfEventAttr,
   PERF_ATTR_SIZE_VER0,
   PERF_ATTR_SIZE_VER7,
+  PERF_SAMPLE_BRANCH_STACK,
   PERF_SAMPLE_PHYS_ADDR,
   PERF_SAMPLE_READ,
+  PERF_SAMPLE_REGS_INTR,
+  PERF_SAMPLE_REGS_USER,
   PERF_SAMPLE_STACK_USER,
   PERF_SAMPLE_TID,
   PERF_SAMPLE_WEIGHT,
@@ -23,6 +26,11 @@ const sampleTypeBits = 0x1ff_ffff;
 const readFormatBits = 0x1f;
 const stackBytesMax = 65535;
 const periodSign = 1n << 63n;
+/** All bits of `branch_sample_type`; the first three are privilege levels. Source: linux/perf_event.h. */
+const branchBits = (1n << 20n) - 1n;
+const branchPrivilegeBits = 7n;
+/** Registers that an x86-64 kernel samples: not the data segments (12 to 15). Source: asm/perf_regs.h. */
+const registerBits = 0xff0fffn;
 
 function refuse(errno: ErrnoName, hint: string): never {
   throw new KernelError({ errno: errnoValues[errno], operation: 'perf_event_attr', hint });
@@ -56,7 +64,7 @@ export function compactAttr(attr: PerfEventAttr): PerfEventAttr {
 }
 
 /**
- * The checks that look at nothing but the attr. Throws `KernelError` EINVAL. docs/spec/03 sections 8 and 9.
+ * The checks that look at nothing but the attr. Throws `KernelError` EINVAL, EOPNOTSUPP. docs/spec/03 sections 8 and 9.
  */
 export function checkAttr(attr: PerfEventAttr): void {
   const sampleType = attr.sampleType ?? 0;
@@ -70,11 +78,27 @@ export function checkAttr(attr: PerfEventAttr): void {
     if (stack >= stackBytesMax || stack % 8 !== 0)
       refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
   }
+  if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0) {
+    const branches = attr.branchSampleType ?? 0n;
+    if ((branches & ~branchBits) !== 0n || (branches & ~branchPrivilegeBits) === 0n)
+      refuse(
+        'EINVAL',
+        'branch_sample_type has a bit of its own besides the privilege levels, and no unknown one',
+      );
+  }
+  if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n);
+  if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n);
   if (attr.inheritThread === true && attr.inherit !== true)
     refuse('EINVAL', 'inherit_thread without inherit');
   if (attr.removeOnExec === true && attr.enableOnExec === true)
     refuse('EINVAL', 'remove_on_exec with enable_on_exec');
   if (attr.sigtrap === true && attr.removeOnExec !== true) refuse('EINVAL', 'sigtrap without remove_on_exec');
+}
+
+function checkRegisters(mask: bigint): void {
+  if (mask >> 32n !== 0n) refuse('EOPNOTSUPP', 'vector registers');
+  if (mask === 0n || (mask & ~registerBits) !== 0n)
+    refuse('EINVAL', 'a register that cannot be sampled, or none');
 }
 
 /** What a system administrator set. */

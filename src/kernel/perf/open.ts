@@ -71,6 +71,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
     caller: { sysAdmin: credentials.capabilities.has('SYS_ADMIN') },
   });
   try {
+    if (attr.auxOutput === true) throw failure('EOPNOTSUPP', 'breakpoints have no aux output');
     checkClock(attr);
     checkTargetRights(kernel, event, caller);
     if (task?.alive === false) throw failure('ESRCH', 'the task has exited');

@@ -83,6 +83,45 @@ describe('perf events by fd', () => {
     expect(new DataView(attr.buffer).getUint32(4, true)).toBe(136);
   });
 
+  // As Linux 6.18 answered on x86-64.
+  it.each<[string, string, Partial<PerfEventAttr>]>([
+    ['EINVAL', 'no branch type', { sampleType: 0x800 }],
+    ['EINVAL', 'privilege levels only', { sampleType: 0x800, branchSampleType: 1n }],
+    ['EOPNOTSUPP', 'any branch', { sampleType: 0x800, branchSampleType: 8n }],
+    ['EINVAL', 'an unknown branch bit', { sampleType: 0x800, branchSampleType: 1n << 20n }],
+    ['EINVAL', 'no register', { sampleType: 0x1000 }],
+    ['EINVAL', 'a segment register', { sampleType: 0x1000, sampleRegsUser: 1n << 12n }],
+    ['ok', 'the instruction pointer', { sampleType: 0x1000, sampleRegsUser: 1n << 8n }],
+    ['EINVAL', 'a register beyond the last', { sampleType: 0x1000, sampleRegsUser: 1n << 24n }],
+    ['EOPNOTSUPP', 'a vector register', { sampleType: 0x1000, sampleRegsUser: 1n << 63n }],
+    ['EINVAL', 'CLOCK_REALTIME', { useClockid: true, clockid: 0 }],
+    ['ok', 'CLOCK_MONOTONIC', { useClockid: true, clockid: 1 }],
+    ['ok', 'CLOCK_MONOTONIC_RAW', { useClockid: true, clockid: 4 }],
+    ['EINVAL', 'no such clock', { useClockid: true, clockid: 5 }],
+    ['EINVAL', 'inherit and READ', { inherit: true, sampleType: 0x10 }],
+    ['ok', 'inherit, READ and TID', { inherit: true, sampleType: 0x12 }],
+    ['ok', 'inherit and a group format', { inherit: true, readFormat: 8 }],
+    ['EOPNOTSUPP', 'aux output', { auxOutput: true }],
+    ['EINVAL', 'flag 38', { reservedFlags: 1n << 38n }],
+    ['EINVAL', 'sample_type bit 25', { sampleType: 1 << 25 }],
+    ['EINVAL', 'read_format bit 5', { readFormat: 32 }],
+    ['ok', 'freq without a frequency', { freq: true }],
+  ])('answers %s for %s', (expected, _what, attr) => {
+    start();
+    expect(outcome(() => open(attr))).toBe(expected);
+  });
+
+  it.each([
+    ['EINVAL', { pid: -1, cpu: 0, flags: 4 }],
+    ['EBADF', { pid: 0, cpu: 0, flags: 4 }],
+    ['ESRCH', { pid: -2 }],
+    ['EINVAL', { cpu: -2 }],
+    ['EINVAL', { cpu: 5 }],
+  ])('answers %s for the target %j', (expected, options) => {
+    start();
+    expect(outcome(() => open({}, options))).toBe(expected);
+  });
+
   it('137: the group flag reaches every member, through any member', () => {
     start();
     const leader = open({ disabled: true });

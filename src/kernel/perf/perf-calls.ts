@@ -88,6 +88,9 @@ export class ModelPerfCalls implements PerfSystemCalls {
         return 0;
       }
       case PERF_EVENT_IOC_SET_FILTER:
+        // The text is copied before the event is asked whether it takes one.
+        pointed(argument, 0);
+        throw failure('EINVAL', 'not for breakpoints', 'ioctl');
       case PERF_EVENT_IOC_QUERY_BPF:
         throw failure('EINVAL', 'not for breakpoints', 'ioctl');
       default:
