@@ -45,19 +45,20 @@ export class AddressSpace {
       const at = BigInt.asUintN(64, address + BigInt(done));
       const offset = Number(at & pageMask);
       const count = Math.min(bytes.length - done, pageBytes - offset);
-      const number = Number(at >> 12n);
-      let page = this.#pages.get(number);
-      if (page === undefined) {
-        page = new Uint8Array(pageBytes);
-        this.#pages.set(number, page);
-      }
-      page.set(bytes.subarray(done, done + count), offset);
+      this.#pageAt(Number(at >> 12n)).set(bytes.subarray(done, done + count), offset);
       done += count;
     }
   }
 
   /** The little-endian number of `lengthBytes` bytes at `address`. */
   readNumber(address: bigint, lengthBytes: number): bigint {
+    const offset = Number(address & pageMask);
+    if (lengthBytes <= 8 && offset + lengthBytes <= pageBytes) {
+      const page = this.#pages.get(Number(address >> 12n));
+      if (page === undefined) return 0n;
+      if (lengthBytes === 8) return wordsOf(page).getBigUint64(offset, true);
+      if (lengthBytes === 4) return BigInt(wordsOf(page).getUint32(offset, true));
+    }
     let value = 0n;
     const bytes = this.read(address, lengthBytes);
     for (let i = lengthBytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i] ?? 0);
@@ -66,6 +67,14 @@ export class AddressSpace {
 
   /** Stores the low `lengthBytes` bytes of `value`, little endian. */
   writeNumber(address: bigint, lengthBytes: number, value: bigint): void {
+    const offset = Number(address & pageMask);
+    if (offset + lengthBytes <= pageBytes && (lengthBytes === 8 || lengthBytes === 4 || lengthBytes === 1)) {
+      const page = this.#pageAt(Number(address >> 12n));
+      if (lengthBytes === 8) wordsOf(page).setBigUint64(offset, value, true);
+      else if (lengthBytes === 4) wordsOf(page).setUint32(offset, Number(value & 0xffff_ffffn), true);
+      else page[offset] = Number(value & 0xffn);
+      return;
+    }
     const bytes = new Uint8Array(lengthBytes);
     let rest = value;
     for (let i = 0; i < lengthBytes; i++) {
@@ -74,4 +83,18 @@ export class AddressSpace {
     }
     this.write(address, bytes);
   }
+
+  #pageAt(number: number): Uint8Array {
+    let page = this.#pages.get(number);
+    if (page === undefined) {
+      page = new Uint8Array(pageBytes);
+      this.#pages.set(number, page);
+    }
+    return page;
+  }
+}
+
+/** A page as words. */
+function wordsOf(page: Uint8Array): DataView {
+  return new DataView(page.buffer, page.byteOffset, pageBytes);
 }

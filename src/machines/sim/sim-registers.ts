@@ -55,7 +55,8 @@ export class SimRegisters implements DebugRegisters {
     words.low[register] = register === dr7 ? low | dr7Fixed : register === dr6 ? low | dr6Reserved : low;
     words.high[register] = register === dr6 || register === dr7 ? 0 : high;
     this.writes++;
-    this.#dirty = true;
+    // The status does not say what fires.
+    if (register !== dr6) this.#dirty = true;
     this.#point();
   }
 
