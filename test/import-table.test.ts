@@ -9,13 +9,30 @@ import { describe, expect, it } from 'vitest';
 const root = new URL('../src/', import.meta.url).pathname;
 
 /** Folder -> folders it may import. `node`: it may see Node. */
-const table: Readonly<Record<string, { readonly may: readonly string[]; readonly node?: true; readonly packages?: readonly string[] }>> = {
+const table: Readonly<
+  Record<
+    string,
+    { readonly may: readonly string[]; readonly node?: true; readonly packages?: readonly string[] }
+  >
+> = {
   base: { may: [] },
   uapi: { may: ['base'] },
   arch: { may: ['base', 'uapi'] },
   'arch/x86': { may: ['base', 'uapi', 'arch'] },
   ring: { may: ['base', 'uapi'] },
   surface: { may: ['base', 'uapi', 'ring'] },
+  machine: { may: ['base', 'uapi', 'arch'] },
+  'machines/sim': { may: ['base', 'uapi', 'arch', 'arch/x86', 'machine'] },
+  'kernel/pmu': { may: ['base', 'uapi', 'arch', 'machine'] },
+  'kernel/perf': { may: ['base', 'uapi', 'ring', 'arch', 'machine', 'surface', 'kernel/pmu'] },
+  'kernel/core': { may: ['base', 'uapi', 'arch', 'machine', 'kernel/pmu', 'kernel/perf'] },
+  scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
+  'hosts/model': {
+    may: [
+      ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
+      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'scenario'],
+    ],
+  },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },
   symbols: { may: ['base'] },
   watch: { may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols'], packages: ['iced-x86'] },
@@ -35,9 +52,7 @@ const projects = Object.keys(table);
 
 /** The project that a file below src/ belongs to: the longest one that is a prefix. */
 function projectOf(file: string): string | undefined {
-  return projects
-    .filter((project) => file.startsWith(`${project}/`))
-    .sort((a, b) => b.length - a.length)[0];
+  return projects.filter((project) => file.startsWith(`${project}/`)).sort((a, b) => b.length - a.length)[0];
 }
 
 const files = fs
@@ -65,7 +80,9 @@ describe('the import table', () => {
       };
       const references = config.references.map((reference) => path.posix.join(project, reference.path));
       expect(references.sort(), project).toEqual([...(table[project]?.may ?? [])].sort());
-      expect(config.compilerOptions.types ?? [], project).toEqual(table[project]?.node === true ? ['node'] : []);
+      expect(config.compilerOptions.types ?? [], project).toEqual(
+        table[project]?.node === true ? ['node'] : [],
+      );
     }
   });
 

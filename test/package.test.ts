@@ -49,7 +49,9 @@ describe('the packed tarball', () => {
     ]) {
       expect(names).toContain(wanted);
     }
-    expect(names.filter((name) => /\.test\.|tsbuildinfo|test-support|^src\/|^test\/|^bench\//.test(name))).toEqual([]);
+    expect(
+      names.filter((name) => /\.test\.|tsbuildinfo|test-support|^src\/|^test\/|^bench\//.test(name)),
+    ).toEqual([]);
   });
 
   it('installs in an empty folder, and npx trapline doctor runs there', (ctx) => {
@@ -57,12 +59,20 @@ describe('the packed tarball', () => {
       console.log(`skipped: npm install of the tarball failed (no registry?): ${installError.slice(0, 300)}`);
       ctx.skip('npm install failed');
     }
-    const run = spawnSync('npx', ['--no-install', 'trapline', 'doctor', '--json'], { cwd: folder, encoding: 'utf8' });
+    const run = spawnSync('npx', ['--no-install', 'trapline', 'doctor', '--json'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     expect(run.stderr.replace(/^npm warn.*\n/gm, '')).toBe('');
     const report = JSON.parse(run.stdout) as { watchWorks: boolean };
     expect(run.status).toBe(report.watchWorks ? 0 : 1);
-    const version = spawnSync('npx', ['--no-install', 'trapline', '--version'], { cwd: folder, encoding: 'utf8' });
-    expect(version.stdout.trim()).toBe(JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).version);
+    const version = spawnSync('npx', ['--no-install', 'trapline', '--version'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(version.stdout.trim()).toBe(
+      JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).version,
+    );
   });
 
   it('gives the API and the uapi entry to an importer', (ctx) => {
@@ -73,7 +83,10 @@ describe('the packed tarball', () => {
       const bytes = encodePerfEventAttr({ type: PERF_TYPE_BREAKPOINT, bpAddr: 0x404028n });
       const refused = await watch({ pid: 2 ** 30, what: 'x' }).armed.catch((error) => error);
       console.log(bytes.length, typeof watch, refused instanceof WatchError, parseWatchRequest('a:w').access);`;
-    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: folder, encoding: 'utf8' });
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     expect(run.stderr).toBe('');
     expect(run.stdout.trim()).toBe('128 function true w');
   });

@@ -1,0 +1,305 @@
+// Question: what do a breakpoint, a miss, a hit and a switch cost on the model, and does any of it grow with the system?
+// Expected: create+destroy 1 to 3 us, flat; a miss about as much as walking the trace; a hit below 0.5 us; a switch below 2 us.
+// Run: npm run build && node --expose-gc --max-old-space-size=12000 dist/bench/model.bench.js [--small]
+import { fileURLToPath } from 'node:url';
+import { ModelHost } from '#dist/hosts/model/model-host.js';
+import { openEvent } from '#dist/kernel/perf/open.js';
+import type { PerfEvent } from '#dist/kernel/perf/perf-event.js';
+import { ConstraintTable } from '#dist/kernel/pmu/constraint-table.js';
+import { TaskSlots } from '#dist/kernel/pmu/task-slots.js';
+import { type AccessTrace, AccessTraceBuilder, accessKinds } from '#dist/machines/sim/access-trace.js';
+import type { SimTask } from '#dist/machines/sim/sim-task.js';
+import { PERF_TYPE_BREAKPOINT } from '#dist/uapi/perf-event-attr.js';
+import { type NaiveEntry, NaiveTable } from './naive-table.ts';
+import { recordTrace, syntheticTrace } from './recorded-trace.ts';
+
+/** How much is measured. */
+export interface ModelBenchOptions {
+  /** Numbers of other tasks of the curve. */
+  readonly others: readonly number[];
+  readonly cycles: number;
+  readonly rounds: number;
+  readonly threads: number;
+  readonly accesses: number;
+  /** Recorded by valgrind if it is there; otherwise the trace is synthetic. */
+  readonly record: boolean;
+  readonly print: (line: string) => void;
+}
+
+/** What a full run measures. */
+export const fullBench: Omit<ModelBenchOptions, 'print'> = {
+  others: [10, 1000, 100_000, 1_000_000],
+  cycles: 20_000,
+  rounds: 9,
+  threads: 512,
+  accesses: 10_000_000,
+  record: true,
+};
+
+/** Small enough for the tests. */
+export const smallBench: Omit<ModelBenchOptions, 'print'> = {
+  others: [10, 100],
+  cycles: 100,
+  rounds: 3,
+  threads: 16,
+  accesses: 20_000,
+  record: false,
+};
+
+const nowNs = (): number => Number(process.hrtime.bigint());
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+const spread = (values: readonly number[]): string =>
+  `${Math.min(...values).toFixed(1)}..${Math.max(...values).toFixed(1)}`;
+
+const watchAttr = (n: number, inherit = false) => ({
+  type: PERF_TYPE_BREAKPOINT,
+  bpType: 3,
+  bpAddr: 0x10_0000n + BigInt(8 * n),
+  bpLen: 1n,
+  excludeKernel: true,
+  ...(inherit ? { inherit } : {}),
+});
+
+function watch(host: ModelHost, task: SimTask, n: number, inherit = false): PerfEvent {
+  return openEvent(host.kernel, { attr: watchAttr(n, inherit), caller: host.self, pid: task.tid, cpu: -1 });
+}
+
+interface Populated {
+  readonly host: ModelHost;
+  readonly others: number;
+  readonly cpus: number;
+  readonly task: SimTask;
+  readonly bytesPerEvent: number;
+  readonly samples: number[];
+}
+
+const heapBytes = (): number => {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+
+function populate(others: number, cpus: number): Populated {
+  const host = new ModelHost({ cpus });
+  const tasks: SimTask[] = [];
+  for (let i = 0; i < others; i++) tasks.push(host.machine.spawn({ name: 'other', cpu: i % cpus }));
+  const before = heapBytes();
+  for (const task of tasks) for (let n = 0; n < 4; n++) watch(host, task, n);
+  const bytesPerEvent = (heapBytes() - before) / (others * 4);
+  return {
+    host,
+    others,
+    cpus,
+    task: host.machine.spawn({ name: 'measured', cpu: 0 }),
+    bytesPerEvent,
+    samples: [],
+  };
+}
+
+function curve(options: ModelBenchOptions): void {
+  const { print, cycles, rounds } = options;
+  print(
+    'Create and destroy one breakpoint of a task, while others hold four each (ns; interleaved; median and spread)',
+  );
+  print('  other tasks   CPUs        ns         spread   to the first   bytes an event');
+  const cases = [
+    ...options.others.map((others) => populate(others, 2)),
+    populate(options.others[0] ?? 10, 256),
+    populate(options.others.at(-2) ?? 10, 256),
+  ];
+  for (let round = -1; round < rounds; round++)
+    for (const { host, task, samples } of cases) {
+      const start = nowNs();
+      for (let i = 0; i < cycles; i++) host.kernel.control.destroy(watch(host, task, i & 3));
+      if (round >= 0) samples.push((nowNs() - start) / cycles);
+    }
+  const first = median(cases[0]?.samples ?? []);
+  for (const { others, cpus, samples, bytesPerEvent } of cases)
+    print(
+      `  ${String(others).padStart(11)}${String(cpus).padStart(7)}${median(samples).toFixed(0).padStart(10)}${spread(samples).padStart(17)}${(median(samples) / first).toFixed(2).padStart(14)}x${(others >= 1000 ? bytesPerEvent.toFixed(0) : '-').padStart(16)}`,
+    );
+}
+
+function naiveAgainstOurs(options: ModelBenchOptions): void {
+  const { print, threads } = options;
+  const cpus = 256;
+  print(
+    `\nThreads that inherit four breakpoints, ${threads} alive at a time, ${cpus} CPUs (docs/spec/02 section 8)`,
+  );
+  print('  table                                       total [s]      usecs/op');
+  const row = (name: string, ns: number): void =>
+    print(
+      `  ${name.padEnd(40)}${(ns / 1e9).toFixed(6).padStart(13)}${(ns / 1000 / threads).toFixed(6).padStart(14)}`,
+    );
+  const naive = new NaiveTable(4, cpus);
+  let start = nowNs();
+  const held: NaiveEntry[] = [];
+  for (let task = 0; task < threads; task++)
+    for (let n = 0; n < 4; n++) {
+      const entry = { task, cpu: -1 };
+      if (!naive.reserve(entry)) throw new Error('the naive table admits four');
+      held.push(entry);
+    }
+  for (const entry of held) naive.release(entry);
+  row('naive: walks all breakpoints, each CPU', nowNs() - start);
+  const table = new ConstraintTable({ slots: [4], possibleCpus: cpus, point: () => undefined });
+  start = nowNs();
+  const requests = [];
+  for (let task = 0; task < threads; task++) {
+    const taskSlots = new TaskSlots(1);
+    for (let n = 0; n < 4; n++) {
+      const request = { slotPool: 0, cpu: -1, taskSlots };
+      if (table.reserve(request) !== 0) throw new Error('the table admits four');
+      requests.push(request);
+    }
+  }
+  for (const request of requests) table.release(request);
+  row('ours: histograms', nowNs() - start);
+  const host = new ModelHost({ cpus });
+  const parent = host.machine.spawn({ name: 'parent' });
+  for (const breakpoints of [4, 0]) {
+    const events = Array.from({ length: breakpoints }, (_, n) => watch(host, parent, n, true));
+    const samples: number[] = [];
+    for (let round = 0; round < options.rounds; round++) {
+      start = nowNs();
+      const children = Array.from({ length: threads }, () => host.machine.clone(parent, { thread: true }));
+      for (const child of children) host.machine.exit(child);
+      samples.push(nowNs() - start);
+    }
+    row(`ours: create and end threads, -b ${breakpoints}`, median(samples));
+    for (const event of events) host.kernel.control.destroy(event);
+  }
+}
+
+/** Reads every access as a replay has to, and does nothing with it. */
+function bareWalk(trace: AccessTrace): number {
+  const { addressLow, addressHigh, shape, length } = trace;
+  let sum = 0;
+  for (let i = 0; i < length; i++)
+    sum = (sum + (addressLow[i] ?? 0) + (addressHigh[i] ?? 0) + (shape[i] ?? 0)) | 0;
+  return sum;
+}
+
+/** Four blocks of 8 bytes that the trace never touches, in lines of 64 bytes that it does. */
+function untouchedBlocks(trace: AccessTrace): bigint[] {
+  const touched = new Map<number, number>();
+  for (let i = 0; i < trace.length; i++) {
+    const address = (trace.addressHigh[i] ?? 0) * 2 ** 32 + (trace.addressLow[i] ?? 0);
+    const len = (trace.shape[i] ?? 0) & 0x3fff;
+    for (let at = Math.floor(address / 8); at <= Math.floor((address + len - 1) / 8); at++) {
+      const line = Math.floor(at / 8);
+      touched.set(line, (touched.get(line) ?? 0) | (1 << (at % 8)));
+    }
+  }
+  const blocks: bigint[] = [];
+  for (const [line, bits] of touched)
+    for (let n = 0; n < 8 && bits !== 0xff; n++)
+      if ((bits & (1 << n)) === 0) {
+        blocks.push(BigInt(line * 64 + n * 8));
+        break;
+      }
+  const step = Math.max(1, Math.floor(blocks.length / 4));
+  return [0, 1, 2, 3].map((n) => blocks[n * step] ?? 0x7000_0000n + BigInt(8 * n));
+}
+
+async function misses(options: ModelBenchOptions): Promise<void> {
+  const { print } = options;
+  const input = fileURLToPath(new URL('../../package-lock.json', import.meta.url));
+  const { trace, description } = options.record
+    ? await recordTrace(options.accesses, input)
+    : { trace: syntheticTrace(options.accesses), description: 'synthetic' };
+  print(`\nAn access that hits nothing, four watches armed (${description})`);
+  const host = new ModelHost();
+  const task = host.machine.spawn({ name: 'replay', cpu: 0 });
+  const events = untouchedBlocks(trace).map((bpAddr) =>
+    openEvent(host.kernel, {
+      attr: { type: PERF_TYPE_BREAKPOINT, bpType: 3, bpAddr, bpLen: 8n },
+      caller: host.self,
+      pid: task.tid,
+      cpu: -1,
+    }),
+  );
+  const bare: number[] = [];
+  const replayed: number[] = [];
+  let sum = 0;
+  for (let round = -1; round < options.rounds; round++) {
+    let start = nowNs();
+    sum = bareWalk(trace);
+    const bareNs = (nowNs() - start) / trace.length;
+    start = nowNs();
+    host.machine.perform(task, { type: 'replay', trace });
+    const replayNs = (nowNs() - start) / trace.length;
+    if (round < 0) continue;
+    bare.push(bareNs);
+    replayed.push(replayNs);
+  }
+  const hits = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
+  print(`  bare walk   ${median(bare).toFixed(2)} ns an access (sum ${(sum >>> 0).toString(16)})`);
+  print(
+    `  replay      ${median(replayed).toFixed(2)} ns an access, ${hits} hits; ${(median(replayed) / median(bare)).toFixed(2)}x the bare walk`,
+  );
+}
+
+function hits(options: ModelBenchOptions): void {
+  const host = new ModelHost();
+  const task = host.machine.spawn({ name: 'hits', cpu: 0 });
+  const events = [0, 1, 2, 3].map((n) => watch(host, task, n));
+  const builder = new AccessTraceBuilder();
+  const stores = options.cycles * 5;
+  for (let i = 0; i < stores; i++) {
+    builder.add(accessKinds.instruction, 0x40_0000, 0, 4);
+    builder.add(accessKinds.store, 0x10_0000 + 8 * (i & 3), 0, 1);
+  }
+  const trace = builder.finish();
+  const samples: number[] = [];
+  const single: number[] = [];
+  for (let round = -1; round < options.rounds; round++) {
+    let start = nowNs();
+    host.machine.perform(task, { type: 'replay', trace });
+    if (round >= 0) samples.push((nowNs() - start) / stores);
+    start = nowNs();
+    for (let i = 0; i < options.cycles; i++)
+      host.machine.perform(task, { type: 'store', at: 0x10_0000n, lenBytes: 1 });
+    if (round >= 0) single.push((nowNs() - start) / options.cycles);
+  }
+  const counted = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
+  options.print(
+    `\nA counted hit: ${median(samples).toFixed(0)} ns (${spread(samples)}) in a replay, ${median(single).toFixed(0)} ns as an operation of its own; ${counted} counted`,
+  );
+}
+
+function switches(options: ModelBenchOptions): void {
+  const host = new ModelHost();
+  const tasks = ['A', 'B'].map((name) => host.machine.spawn({ name, cpu: 0 }));
+  for (const task of tasks) for (let n = 0; n < 4; n++) watch(host, task, n);
+  const samples: number[] = [];
+  for (let round = -1; round < options.rounds; round++) {
+    const start = nowNs();
+    for (let i = 0; i < options.cycles; i++) host.machine.switchTo(host.machine.cpus[0]!, tasks[i & 1]!); // there are two, and a CPU 0
+    if (round >= 0) samples.push((nowNs() - start) / options.cycles);
+  }
+  options.print(
+    `A context switch between two tasks with four breakpoints each: ${median(samples).toFixed(0)} ns (${spread(samples)})`,
+  );
+}
+
+/** Runs everything and prints its tables. */
+export async function runModelBench(options: ModelBenchOptions): Promise<void> {
+  hits(options);
+  switches(options);
+  naiveAgainstOurs(options);
+  await misses(options);
+  options.print('');
+  curve(options);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  await runModelBench({
+    ...(process.argv.includes('--small') ? smallBench : fullBench),
+    print: (line) => console.log(line),
+  });

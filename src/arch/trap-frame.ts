@@ -1,0 +1,16 @@
+/**
+ * What is saved when a CPU takes a debug exception, in words that suit every architecture. One object a CPU, used
+ * again for each exception: not to be kept.
+ */
+export interface TrapFrame {
+  /** Low word of the reported instruction pointer, u32. */
+  ipLow: number;
+  /** High word of the reported instruction pointer, u32. */
+  ipHigh: number;
+  /** The exception came from user mode. */
+  userMode: boolean;
+  /** The saved processor flags, in the architecture's layout; what is changed here is loaded on return. */
+  flags: number;
+  /** The thread's virtual debug status, in the architecture's layout (x86: virtual DR6, positive polarity). */
+  status: number;
+}

@@ -1,0 +1,188 @@
+import { assert } from '../../base/assert.ts';
+import { errnoValues } from '../../base/errno.ts';
+import { KernelError } from '../../base/kernel-error.ts';
+import { failure } from '../../kernel/perf/failure.ts';
+import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
+import type { EventCounts, Events, EventTarget, HitDrain, PerfEvent, Ring } from '../../surface/events.ts';
+import type { Memory } from '../../surface/memory.ts';
+import type { KernelIdentity, Surface } from '../../surface/surface.ts';
+import {
+  encodePerfEventAttr,
+  PERF_FORMAT_ID,
+  PERF_FORMAT_LOST,
+  PERF_FORMAT_TOTAL_TIME_ENABLED,
+  PERF_FORMAT_TOTAL_TIME_RUNNING,
+  type PerfEventAttr,
+} from '../../uapi/perf-event-attr.ts';
+import {
+  PERF_EVENT_IOC_DISABLE,
+  PERF_EVENT_IOC_ENABLE,
+  PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
+} from '../../uapi/perf-event-ioctl.ts';
+import { ModelHitDrain } from './model-drain.ts';
+import type { ModelHost } from './model-host.ts';
+import { ModelTasks } from './model-tasks.ts';
+
+/** Bytes of a record of one event with all fields. */
+const recordBytes = 40;
+const pageBytes = 4096;
+
+/** One open event of the model. */
+class ModelPerfEvent implements PerfEvent {
+  readonly #host: ModelHost;
+  #fd: number;
+  readonly #readFormat: number;
+
+  constructor(host: ModelHost, fd: number, readFormat: number) {
+    this.#host = host;
+    this.#fd = fd;
+    this.#readFormat = readFormat;
+  }
+
+  /** The kernel's object. Throws `KernelError` EBADF once closed. */
+  get event(): KernelEvent {
+    return this.#host.calls.event(this.#fd);
+  }
+
+  id(): bigint {
+    return BigInt(this.event.top.id);
+  }
+
+  enable(): void {
+    this.#host.calls.ioctl(this.#fd, PERF_EVENT_IOC_ENABLE, 0);
+  }
+
+  disable(): void {
+    this.#host.calls.ioctl(this.#fd, PERF_EVENT_IOC_DISABLE, 0);
+  }
+
+  modify(attr: PerfEventAttr): void {
+    this.#host.calls.ioctl(this.#fd, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, encodePerfEventAttr(attr));
+  }
+
+  /** Hits do not pass through rings: only that both events are open is checked. */
+  setOutput(event: PerfEvent): void {
+    assert(event instanceof ModelPerfEvent, 'an event of this surface');
+    if (this.event === event.event)
+      throw failure('EINVAL', 'an event cannot send to itself', 'PERF_EVENT_IOC_SET_OUTPUT');
+  }
+
+  read(): EventCounts {
+    const bytes = this.#host.calls.read(this.#fd, recordBytes);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let at = 0;
+    const next = (): bigint => {
+      const word = bytes.length === 0 ? 0n : view.getBigUint64(at, true);
+      at += 8;
+      return word;
+    };
+    const has = (bit: number): boolean => (this.#readFormat & bit) !== 0;
+    return {
+      value: next(),
+      ...(has(PERF_FORMAT_TOTAL_TIME_ENABLED) ? { timeEnabledNs: next() } : {}),
+      ...(has(PERF_FORMAT_TOTAL_TIME_RUNNING) ? { timeRunningNs: next() } : {}),
+      ...(has(PERF_FORMAT_ID) ? { id: next() } : {}),
+      ...(has(PERF_FORMAT_LOST) ? { lost: next() } : {}),
+    };
+  }
+
+  mapRing(dataPages: number): Ring {
+    if (dataPages < 1 || (dataPages & (dataPages - 1)) !== 0)
+      throw failure('EINVAL', 'a ring has 2^n data pages', 'mmap');
+    if (this.event.attr.inherit === true && this.event.cpu === -1)
+      throw failure('EINVAL', 'inherit on any CPU', 'mmap');
+    const dataBytes = dataPages * pageBytes;
+    return { dataBytes, memory: new ArrayBuffer(pageBytes + dataBytes), pageBytes };
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#host.calls.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+class ModelEvents implements Events {
+  readonly #host: ModelHost;
+  /** To be called when nothing can hit any more. */
+  readonly #hangups: Set<() => void> = new Set();
+
+  constructor(host: ModelHost) {
+    this.#host = host;
+  }
+
+  open(attr: PerfEventAttr, target: EventTarget): PerfEvent {
+    const bytes = encodePerfEventAttr(attr);
+    const fd = this.#host.calls.perfEventOpen({ attr: bytes, ...target, groupFd: -1, flags: 0 });
+    return new ModelPerfEvent(this.#host, fd, attr.readFormat ?? 0);
+  }
+
+  /** Ends when no program can run any more. */
+  waitHangup(): { readonly ended: Promise<void>; close(): void } {
+    let resolveEnded: () => void = () => {};
+    const ended = new Promise<void>((resolve) => {
+      resolveEnded = resolve;
+    });
+    this.#hangups.add(resolveEnded);
+    return {
+      ended,
+      close: () => {
+        this.#hangups.delete(resolveEnded);
+      },
+    };
+  }
+
+  drain(): HitDrain {
+    const eventOf = (event: PerfEvent): KernelEvent => {
+      assert(event instanceof ModelPerfEvent, 'an event of this surface');
+      return event.event;
+    };
+    return new ModelHitDrain(this.#host, eventOf, () => {
+      for (const hangUp of this.#hangups) hangUp();
+    });
+  }
+}
+
+/** Every address of a model's process can be read: memory is zero where nothing was stored. */
+class ModelMemory implements Memory {
+  readonly #host: ModelHost;
+
+  constructor(host: ModelHost) {
+    this.#host = host;
+  }
+
+  read(pid: number, address: bigint, lengthBytes: number): Uint8Array {
+    const task = this.#host.machine.findTask(pid);
+    if (task === undefined)
+      throw new KernelError({ errno: errnoValues.ESRCH, operation: `read memory of ${pid}` });
+    return task.memory.read(address, lengthBytes);
+  }
+}
+
+/** The system calls of a {@link ModelHost}, by objects. What the model has not got is absent. */
+export class ModelSurface implements Surface {
+  readonly kernel: KernelIdentity = { description: 'Trapline model x86_64', machine: 'x86_64', live: false };
+  readonly host: ModelHost;
+  readonly events: Events;
+  readonly tasks: ModelTasks;
+  readonly memory: Memory;
+
+  constructor(host: ModelHost) {
+    this.host = host;
+    this.events = new ModelEvents(host);
+    this.tasks = new ModelTasks(host);
+    this.memory = new ModelMemory(host);
+  }
+
+  now(): bigint {
+    return BigInt(this.host.machine.nowNs());
+  }
+
+  close(): void {
+    this.host.close();
+  }
+}

@@ -1,0 +1,29 @@
+import type { Cpu } from './cpu.ts';
+import type { KernelEntry } from './kernel-entry.ts';
+import type { SignalInfo } from './signal-info.ts';
+import type { Task } from './task.ts';
+
+/**
+ * The low port: what our kernel asks of a machine. Everything is synchronous, and nothing outside the machine is read:
+ * no clock, randomness, file or environment.
+ */
+export interface Machine {
+  /** All possible CPUs, by number. */
+  readonly cpus: readonly Cpu[];
+  /** The CPU that executes the kernel right now. */
+  readonly currentCpu: Cpu;
+  /** Virtual nanoseconds since the machine was switched on; an integer below 2^53. */
+  nowNs(): number;
+  /** A living task. */
+  findTask(tid: number): Task | undefined;
+  /** Executes `work` on another CPU (or on this one) and returns when it is done. The CPU must be online. */
+  crossCall(cpu: Cpu, work: () => void): void;
+  /** An interruption point: the machine may take an NMI here. */
+  point(): void;
+  /** Queues a signal for a task; it is delivered before the task next executes an instruction. */
+  signal(task: Task, info: SignalInfo): void;
+  /** The address of a kernel symbol. */
+  symbol(name: string): bigint | undefined;
+  /** Makes `kernel` the one that this machine enters. Once. */
+  boot(kernel: KernelEntry): void;
+}

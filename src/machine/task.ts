@@ -1,0 +1,28 @@
+import type { Cpu } from './cpu.ts';
+
+/** Capabilities that the layer asks for. Source: capabilities(7). */
+export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL';
+
+/** Who a task is. */
+export interface Credentials {
+  readonly uid: number;
+  readonly capabilities: ReadonlySet<Capability>;
+}
+
+/** A thread, as a machine shows it to a kernel. */
+export interface Task {
+  /** Thread id, unique among living tasks. */
+  readonly tid: number;
+  /** Thread group: the tid of its first thread. */
+  readonly pid: number;
+  readonly name: string;
+  readonly credentials: Credentials;
+  /** False from the moment it began to end. */
+  readonly alive: boolean;
+  /** The CPU that executes it right now; null while it waits. */
+  readonly cpu: Cpu | null;
+  /** The thread's virtual debug status (x86: virtual DR6, positive polarity; 0: no reason given). */
+  debugStatus: number;
+  /** What the kernel keeps for the task. The machine does not look at it. */
+  attachment: object | undefined;
+}

@@ -1,0 +1,142 @@
+import type { TrapFrame } from '../../arch/trap-frame.ts';
+import {
+  dr6GeneralDetect,
+  dr6Step,
+  dr7,
+  dr7GeneralDetect,
+  flagsResume,
+  flagsTrap,
+} from '../../arch/x86/debug-register-bits.ts';
+import { matchData, matchExecute } from '../../arch/x86/matching.ts';
+import { assert } from '../../base/assert.ts';
+import { joinPair } from '../../base/pair.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import type { KernelEntry } from '../../machine/kernel-entry.ts';
+import { SIGTRAP } from '../../uapi/signal.ts';
+import { SimRegisters } from './sim-registers.ts';
+import type { SimTask } from './sim-task.ts';
+
+/** How often one instruction may fault on an execution breakpoint before the simulation calls it an endless loop. */
+const refaultsMax = 8;
+
+/** What a CPU needs of its machine. */
+export interface CpuHost {
+  point(): void;
+  readonly kernel: KernelEntry;
+  /** A signal of the exception path; taken before the next instruction. */
+  queueTrap(task: SimTask, code: number, address: bigint): void;
+  deliverSignals(task: SimTask): void;
+}
+
+/**
+ * A logical x86 CPU: executes one instruction at a time, with the order of debug exceptions that the manual gives.
+ * Execution breakpoints fault before the instruction; data breakpoints and the single step trap after it, together in
+ * one exception. docs/spec/04 section 4.
+ */
+export class SimCpu implements Cpu {
+  readonly number: number;
+  online = true;
+  current: SimTask | null = null;
+  readonly registers: SimRegisters;
+  /** NMIs are blocked: one is being handled. */
+  inNmi = false;
+  /** Debug exceptions taken. */
+  exceptions = 0;
+  readonly #host: CpuHost;
+  readonly #frame: TrapFrame = { ipLow: 0, ipHigh: 0, userMode: true, flags: 0, status: 0 };
+
+  constructor(number: number, host: CpuHost) {
+    this.number = number;
+    this.#host = host;
+    this.registers = new SimRegisters(() => host.point());
+  }
+
+  /** B bits of an access to memory; 0 without looking further where the filter rules it out. */
+  dataBits(addressLow: number, addressHigh: number, lenBytes: number, store: boolean): number {
+    if (this.registers.filter(lenBytes)[(addressLow >>> 6) & 0xffff] === 0) return 0;
+    return matchData(this.registers.words, addressLow, addressHigh, lenBytes, store);
+  }
+
+  /**
+   * The part of an instruction before its effects: execution breakpoints, unless RF is set. The task stands at the
+   * instruction.
+   */
+  beforeInstruction(task: SimTask): void {
+    if (this.registers.filter()[(task.ipLow >>> 6) & 0xffff] === 0) return;
+    for (let faults = 0; (task.processorFlags & flagsResume) === 0; faults++) {
+      const bits = matchExecute(this.registers.words, task.ipLow, task.ipHigh);
+      if (bits === 0) return;
+      assert(
+        faults < refaultsMax,
+        'an execution breakpoint that nobody claims: the instruction would fault for ever',
+      );
+      this.exception(bits, task.ipLow, task.ipHigh, task);
+      this.#host.deliverSignals(task);
+    }
+  }
+
+  /** The part of an instruction after its effects: RF goes, and what it touched traps. The task stands after it. */
+  afterInstruction(task: SimTask, dataBits: number): void {
+    const bits = dataBits | ((task.processorFlags & flagsTrap) !== 0 ? dr6Step : 0);
+    task.processorFlags &= ~flagsResume;
+    if (bits !== 0) this.exception(bits, task.ipLow, task.ipHigh, task);
+  }
+
+  /** Takes a debug exception from user mode, at an instruction pointer. */
+  exception(bits: number, ipLow: number, ipHigh: number, task: SimTask): void {
+    const frame = this.#frame;
+    frame.ipLow = ipLow;
+    frame.ipHigh = ipHigh;
+    frame.userMode = true;
+    frame.flags = task.processorFlags;
+    frame.status = task.debugStatus;
+    this.#enter(bits, frame);
+    const code = this.#host.kernel.debugException(this, frame);
+    task.debugStatus = frame.status;
+    task.processorFlags = frame.flags;
+    if (code !== 0) this.#host.queueTrap(task, code, joinPair(ipLow, ipHigh));
+  }
+
+  /** Takes a debug exception from kernel mode. */
+  kernelException(bits: number, ipLow: number, ipHigh: number): void {
+    const frame: TrapFrame = {
+      ipLow,
+      ipHigh,
+      userMode: false,
+      flags: 0,
+      status: this.current?.debugStatus ?? 0,
+    };
+    this.#enter(bits, frame);
+    const code = this.#host.kernel.debugException(this, frame);
+    assert(code === 0, `a debug exception in the kernel gives no signal ${SIGTRAP}`);
+    if (this.current !== null) this.current.debugStatus = frame.status;
+  }
+
+  /** One access by kernel code on this CPU, at an instruction of the kernel. */
+  kernelAccess(
+    addressLow: number,
+    addressHigh: number,
+    lenBytes: number,
+    options: { store: boolean; ip: bigint },
+  ): void {
+    const bits = this.dataBits(addressLow, addressHigh, lenBytes, options.store);
+    if (bits !== 0) this.kernelException(bits, Number(options.ip & 0xffff_ffffn), Number(options.ip >> 32n));
+  }
+
+  /** A MOV from or to a debug register by kernel code: a fault if DR7.GD is set, which clears GD. */
+  kernelMovesDebugRegister(ip: bigint): void {
+    if ((this.registers.low(dr7) & dr7GeneralDetect) === 0) return;
+    this.kernelException(dr6GeneralDetect, Number(ip & 0xffff_ffffn), Number(ip >> 32n));
+  }
+
+  #enter(bits: number, frame: TrapFrame): void {
+    this.exceptions++;
+    this.registers.raise(bits);
+    const control = this.registers.low(dr7);
+    if ((control & dr7GeneralDetect) !== 0) this.registers.write(dr7, control & ~dr7GeneralDetect, 0);
+    assert(
+      frame.userMode || !this.inNmi,
+      'a debug exception inside an NMI: the handler runs with DR7 cleared',
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import type { SignalInfo } from '../../machine/signal-info.ts';
+import type { Credentials, Task } from '../../machine/task.ts';
+import type { AccessTrace } from './access-trace.ts';
+import type { AddressSpace } from './address-space.ts';
+import type { Operation, OperationResult } from './operation.ts';
+import type { SimCpu } from './sim-cpu.ts';
+
+/** A recording under way. */
+export interface Replay {
+  readonly trace: AccessTrace;
+  position: number;
+  readonly end: number;
+}
+
+/** What a task does when a signal comes: the operations of its handler. */
+export type SignalHandler = (info: SignalInfo) => readonly Operation[];
+
+/** A thread of the simulated machine. */
+export class SimTask implements Task {
+  readonly tid: number;
+  readonly pid: number;
+  name: string;
+  credentials: Credentials;
+  alive = true;
+  cpu: SimCpu | null = null;
+  debugStatus = 0;
+  attachment: object | undefined = undefined;
+  /** The CPU that it is bound to. */
+  home: SimCpu;
+  memory: AddressSpace;
+  /** The instruction pointer, u64 as words. */
+  ipLow: number;
+  ipHigh: number;
+  /** TF and RF. */
+  processorFlags = 0;
+  /** Signals that it got, in order. */
+  readonly received: SignalInfo[] = [];
+  /** Signals that it has yet to get. */
+  readonly pending: SignalInfo[] = [];
+  handlers: Map<number, SignalHandler> | undefined = undefined;
+  steps: Iterator<Operation, void, OperationResult> | undefined = undefined;
+  lastResult: OperationResult = 0n;
+  replay: Replay | undefined = undefined;
+
+  constructor(fields: {
+    readonly tid: number;
+    readonly pid: number;
+    readonly name: string;
+    readonly credentials: Credentials;
+    readonly home: SimCpu;
+    readonly memory: AddressSpace;
+    readonly ip: bigint;
+  }) {
+    this.tid = fields.tid;
+    this.pid = fields.pid;
+    this.name = fields.name;
+    this.credentials = fields.credentials;
+    this.home = fields.home;
+    this.memory = fields.memory;
+    this.ipLow = Number(fields.ip & 0xffff_ffffn);
+    this.ipHigh = Number(fields.ip >> 32n);
+  }
+
+  /** Begins with a recording; the machine goes on with it. */
+  startReplay(recording: {
+    readonly trace: AccessTrace;
+    readonly from?: number;
+    readonly to?: number;
+  }): void {
+    const { trace } = recording;
+    this.replay = { trace, position: recording.from ?? 0, end: recording.to ?? trace.length };
+  }
+
+  /** Whether it has something to do by itself. */
+  get runnable(): boolean {
+    return this.alive && (this.steps !== undefined || this.replay !== undefined);
+  }
+}

@@ -1,0 +1,116 @@
+import type { PerfSystemCalls } from '../surface/perf-calls.ts';
+import type { PerfEventAttr } from '../uapi/perf-event-attr.ts';
+import type { ScenarioMachine } from './format.ts';
+
+/** A value, now or later: a model answers at once, a live kernel may not. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** A signal that a task got. */
+export interface LabSignal {
+  readonly signal: number;
+  readonly code: number;
+  /** si_addr. */
+  readonly addr: bigint;
+  /** si_perf_data. */
+  readonly data?: bigint;
+  /** si_perf_flags. */
+  readonly flags?: number;
+  readonly fd?: number;
+}
+
+/** What a task is told to do, exactly `times` times. */
+export type TaskAction =
+  | {
+      readonly type: 'store' | 'load' | 'rmw';
+      readonly at: bigint;
+      readonly lenBytes: number;
+      readonly times: number;
+      readonly value: bigint;
+    }
+  | {
+      readonly type: 'storeTwo';
+      readonly at: bigint;
+      readonly at2: bigint;
+      readonly lenBytes: number;
+      readonly times: number;
+      readonly value: bigint;
+    }
+  | { readonly type: 'call'; readonly at: bigint; readonly times: number }
+  | { readonly type: 'trap'; readonly kind: 'icebp' | 'int3' }
+  | { readonly type: 'syscallWrite'; readonly at: bigint; readonly lenBytes: number };
+
+/** Tasks that act only when told to. They are named by the scenario; "self" is the runner. */
+export interface LabTasks {
+  spawn(name: string, options: { readonly cpu?: number }): Awaitable<void>;
+  /** Throws `KernelError` if the clone fails. */
+  thread(name: string, as: string): Awaitable<void>;
+  fork(name: string, as: string): Awaitable<void>;
+  exec(name: string): Awaitable<void>;
+  exit(name: string): Awaitable<void>;
+  /** Drops to an unprivileged user with these capabilities only; `undefined`: what it started with. */
+  credentials(
+    name: string,
+    drop: { readonly user: string; readonly caps: readonly string[] } | undefined,
+  ): Awaitable<void>;
+  reschedule(name: string): Awaitable<void>;
+  migrate(name: string, cpu: number): Awaitable<void>;
+  /** Gives the signals that the task got. */
+  act(name: string, action: TaskAction): Awaitable<readonly LabSignal[]>;
+  tid(name: string): number;
+  /** First byte of the task's data page of 4096 bytes. */
+  dataAddress(name: string): bigint;
+  /** Address of code label `n`, 0 to 15. */
+  codeAddress(name: string, n: number): bigint;
+}
+
+/** What only a simulated machine can do. */
+export interface LabMachine {
+  /** Debug registers of a CPU by name, "dr0" to "dr7" and "mask0" to "mask3". */
+  registers(cpu: number): Readonly<Record<string, bigint>>;
+  /** Throws `KernelError`. */
+  registerWide(as: string, attr: PerfEventAttr, cpus: readonly number[] | undefined): void;
+  unregisterWide(name: string): void;
+  /** Hits of a wide breakpoint so far. */
+  wideHits(name: string): number;
+  cpuOffline(cpu: number): void;
+  cpuOnline(cpu: number): void;
+  /** An access by kernel code on a CPU. */
+  kernelAccess(
+    cpu: number,
+    access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
+  ): void;
+  /** Whether any breakpoint exists. */
+  used(): boolean;
+  symbol(name: string): bigint | undefined;
+  /**
+   * Does `work`; at its `at`-th interruption point an NMI comes, with `handler`. Gives whether it came.
+   */
+  withNmi(at: number, handler: () => void, work: () => void): boolean;
+}
+
+/**
+ * A place where scenarios run: one kernel with tasks, made for one scenario. What it cannot do is an absent object, and
+ * a scenario that needs it is skipped with the reason.
+ */
+export interface Lab {
+  /** "model", "linux". */
+  readonly kernel: string;
+  /** System calls of the runner itself, the task "self". */
+  readonly calls: PerfSystemCalls;
+  readonly tasks: LabTasks;
+  readonly machine?: LabMachine;
+  /** An fd of a file that is no perf event, and the number of an fd that is closed. */
+  fileFd(): number;
+  closedFd(): number;
+  /**
+   * Undoes everything that the scenario left. Throws if something is left that nobody can undo: a leak.
+   */
+  close(): Awaitable<void>;
+}
+
+/** Makes labs. */
+export interface LabMaker {
+  /** Why a scenario cannot run here; `undefined`: it can. */
+  refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined;
+  make(machine: ScenarioMachine): Awaitable<Lab>;
+}

@@ -1,0 +1,135 @@
+import { AssertionError } from '../base/assert.ts';
+import { holds, plainValue } from './expectation.ts';
+import type { Scenario, ScenarioStep } from './format.ts';
+import type { Lab, LabMaker } from './lab.ts';
+import { parseScenarios, ScenarioSyntaxError } from './parser.ts';
+import { type StepResult, StepRunner } from './step-runner.ts';
+import { StepError } from './values.ts';
+
+/** A text to be read as scenarios. */
+export interface ScenarioSource {
+  /** For messages: the file's path. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A step that was executed. */
+export interface StepOutcome {
+  readonly line: number;
+  readonly step: string;
+  /** The result's fields; 64-bit numbers that a double cannot hold are "0x…". */
+  readonly result: StepResult;
+  readonly held: boolean;
+  /** What was expected, if the step differed. */
+  readonly expected?: unknown;
+}
+
+/** How a scenario went. */
+export interface ScenarioOutcome {
+  readonly name: string;
+  readonly source: string;
+  readonly status: 'held' | 'differed' | 'skipped';
+  /** Why it was skipped, or what differed. */
+  readonly reason?: string;
+  readonly steps: readonly StepOutcome[];
+}
+
+/** How a run went. */
+export interface RunReport {
+  readonly scenarios: readonly ScenarioOutcome[];
+  readonly executedSteps: number;
+  /** A text that is not a scenario: nothing was executed. */
+  readonly syntaxError?: { readonly source: string; readonly line: number; readonly message: string };
+  /** 0: all held; 1: a step differed, or none was executed; 2: a text is not a scenario. */
+  readonly exitCode: 0 | 1 | 2;
+}
+
+/** Where scenarios run, and who is told of each one that ended. */
+export interface RunOptions {
+  readonly maker: LabMaker;
+  readonly onScenario?: (outcome: ScenarioOutcome) => void;
+}
+
+/**
+ * Runs all scenarios of some texts. The first text that is not a scenario ends the run before anything is executed.
+ * docs/spec/09 "Runner".
+ */
+export async function runScenarioFiles(
+  sources: readonly ScenarioSource[],
+  options: RunOptions,
+): Promise<RunReport> {
+  let scenarios: Scenario[];
+  try {
+    scenarios = sources.flatMap(({ name, text }) => parseScenarios(name, text));
+  } catch (error) {
+    if (!(error instanceof ScenarioSyntaxError)) throw error;
+    const { source, line, message } = error;
+    return { scenarios: [], executedSteps: 0, syntaxError: { source, line, message }, exitCode: 2 };
+  }
+  const outcomes: ScenarioOutcome[] = [];
+  for (const scenario of scenarios) {
+    const outcome = await runScenario(scenario, options.maker);
+    outcomes.push(outcome);
+    options.onScenario?.(outcome);
+  }
+  const executedSteps = outcomes.reduce((sum, outcome) => sum + outcome.steps.length, 0);
+  const failed = executedSteps === 0 || outcomes.some(({ status }) => status === 'differed');
+  return { scenarios: outcomes, executedSteps, exitCode: failed ? 1 : 0 };
+}
+
+/** Runs one scenario in a lab of its own; it ends at the first step that differs. */
+export async function runScenario(scenario: Scenario, maker: LabMaker): Promise<ScenarioOutcome> {
+  const { name, source } = scenario;
+  const refusal = maker.refuses(scenario.machine, scenario.needs);
+  if (refusal !== undefined) return { name, source, status: 'skipped', reason: refusal, steps: [] };
+  const lab = await maker.make(scenario.machine);
+  const steps: StepOutcome[] = [];
+  let reason: string | undefined;
+  try {
+    const runner = new StepRunner(lab);
+    const unknown = scenario.steps.find((step) => !runner.knows(step));
+    if (unknown !== undefined)
+      return {
+        name,
+        source,
+        status: 'skipped',
+        reason: `${lab.kernel} cannot do "${unknown.step}" (line ${unknown.line})`,
+        steps,
+      };
+    for (const step of scenario.steps) {
+      const outcome = judge(step, await runner.execute(step));
+      steps.push(outcome);
+      if (outcome.held) continue;
+      reason = `${source}:${step.line}: ${step.step}: expected ${JSON.stringify(outcome.expected)}, got ${JSON.stringify(outcome.result)}`;
+      break;
+    }
+  } catch (error) {
+    if (!(error instanceof StepError) && !(error instanceof AssertionError)) throw error;
+    reason = `${source}:${scenario.steps[steps.length]?.line ?? 0}: ${error.message}`;
+  } finally {
+    reason = (await closed(lab)) ?? reason;
+  }
+  return reason === undefined
+    ? { name, source, status: 'held', steps }
+    : { name, source, status: 'differed', reason, steps };
+}
+
+/** Closes a lab; gives what it says of things left behind. */
+async function closed(lab: Lab): Promise<string | undefined> {
+  try {
+    await lab.close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof AssertionError) return error.message;
+    throw error;
+  }
+}
+
+function judge(step: ScenarioStep, result: StepResult): StepOutcome {
+  const expected = step.expect ?? { errno: 0 };
+  const held = Object.entries(expected).every(([key, value]) => holds(value, result[key]));
+  const plain = plainValue(result) as StepResult; // the same fields
+  return held
+    ? { line: step.line, step: step.step, result: plain, held }
+    : { line: step.line, step: step.step, result: plain, held, expected };
+}

@@ -1,0 +1,36 @@
+/** A pointer argument of a system call: memory of the caller, or an address that it may not use. */
+export type UserBytes = Uint8Array | 'bad';
+
+/** Arguments of `perf_event_open(2)`. */
+export interface PerfEventOpenCall {
+  /** The attr; the kernel may write its `size`. */
+  readonly attr: UserBytes;
+  /** Thread id; 0: the caller; -1: every task. */
+  readonly pid: number;
+  /** -1: any. */
+  readonly cpu: number;
+  /** An fd, or -1. */
+  readonly groupFd: number;
+  /** PERF_FLAG_*. */
+  readonly flags: number;
+}
+
+/** The third argument of ioctl(2): a number, or a pointer. */
+export type IoctlArgument = number | UserBytes;
+
+/**
+ * The system calls of perf events as they are, with fds and bytes: for callers that must be able to ask for anything,
+ * malformed requests included. {@link Events} is the same by objects. Every call throws `KernelError` with Linux's
+ * errno. Source: perf_event_open(2).
+ */
+export interface PerfSystemCalls {
+  /** The new fd. */
+  perfEventOpen(call: PerfEventOpenCall): number;
+  /** What the request returns; requests that write do so into the argument's bytes. */
+  ioctl(fd: number, request: number, argument: IoctlArgument): number;
+  /** At most `lengthBytes` bytes; none at the end of the file (an event in the error state). */
+  read(fd: number, lengthBytes: number): Uint8Array;
+  /** A poll(2) without waiting: all events that are there, whether asked for or not. */
+  poll(fd: number): number;
+  close(fd: number): void;
+}

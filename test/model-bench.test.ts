@@ -1,0 +1,20 @@
+import { describe, expect, it } from 'vitest';
+import { runModelBench, smallBench } from '../bench/model.bench.ts';
+
+describe('the benchmark of the model', () => {
+  it('runs on small inputs and prints each of its tables', async () => {
+    const lines: string[] = [];
+    await runModelBench({ ...smallBench, print: (line) => lines.push(line) });
+    const text = lines.join('\n');
+    for (const part of [
+      'A counted hit:',
+      'A context switch',
+      'naive: walks',
+      'ours: histograms',
+      'bare walk',
+      ', 0 hits;',
+      'other tasks   CPUs',
+    ])
+      expect(text).toContain(part);
+  });
+});
