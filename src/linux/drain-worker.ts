@@ -10,7 +10,7 @@ import { threadCpuTimeNs } from './thread-cpu-time.ts';
 // The worker that drains the rings. It never returns to its event loop: it blocks in poll(2), reads messages
 // synchronously, and sends batches. Rings are looked at every tick at the latest, because a ring wakes us only when it
 // is half full.
-const tickMs = 50;
+const tickMs = 100;
 /** Records younger than this wait for the next pass: an older one of another CPU may not be published yet. */
 const settleNs = 2_000_000;
 const POLLIN = 1;
@@ -26,6 +26,8 @@ const pollFds: number[] = [start.wakeFd];
 const free: ArrayBuffer[] = [];
 let finishing = false;
 let pollArray = system.map(4096);
+let pollView = new DataView(pollArray.buffer);
+let pollCount = 0;
 
 function receive(): void {
   for (;;) {
@@ -57,27 +59,36 @@ function receive(): void {
 
 /** Waits until a ring is half full, a message has come, or a tick has passed. */
 function wait(): void {
-  const needed = pollFds.length * pollfdBytes;
-  if (needed > pollArray.buffer.byteLength)
-    pollArray = system.map(Math.max(needed, pollArray.buffer.byteLength * 2));
-  const view = new DataView(pollArray.buffer);
-  for (const [i, fd] of pollFds.entries()) {
-    view.setInt32(i * pollfdBytes, fd, true);
-    view.setUint32(i * pollfdBytes + 4, POLLIN, true);
-  }
-  if (system.ffi.poll(pollArray.address, pollFds.length, tickMs) <= 0) return; // tick, or EINTR
-  for (let i = 0; i < pollFds.length; i++) {
-    const revents = view.getUint16(i * pollfdBytes + 6, true);
+  if (pollFds.length !== pollCount) fillPollArray();
+  if (system.ffi.poll(pollArray.address, pollCount, tickMs) <= 0) return; // tick, or EINTR
+  for (let i = 0; i < pollCount; i++) {
+    const revents = pollView.getUint16(i * pollfdBytes + 6, true);
     if (i === 0) {
       if (revents !== 0)
         system.scratch((scratch) => system.ffi.read(start.wakeFd, scratch.alloc(8).address, 8));
-    } else if ((revents & ~POLLIN) !== 0) pollFds[i] = -1; // its tasks have ended: looked at by ticks from now on
+    } else if ((revents & ~POLLIN) !== 0) {
+      pollView.setInt32(i * pollfdBytes, -1, true); // hung up: looked at by ticks from now on
+    }
+  }
+}
+
+/** Puts every file descriptor into the array that poll(2) is shown. */
+function fillPollArray(): void {
+  pollCount = pollFds.length;
+  const needed = pollCount * pollfdBytes;
+  if (needed > pollArray.buffer.byteLength)
+    pollArray = system.map(Math.max(needed, pollArray.buffer.byteLength * 2));
+  pollView = new DataView(pollArray.buffer);
+  for (const [i, fd] of pollFds.entries()) {
+    pollView.setInt32(i * pollfdBytes, fd, true);
+    pollView.setUint32(i * pollfdBytes + 4, POLLIN, true);
   }
 }
 
 /** Sends what one or more passes give. Ends when there is nothing left before the horizon or no columns are free. */
 function pump(horizonNs: number): boolean {
   for (;;) {
+    if (!drain.hasRecords && !drain.hasNotices) return true;
     const buffer = free.pop();
     if (buffer === undefined) return false;
     const columns = new HitColumns({ buffer, length: 0 });

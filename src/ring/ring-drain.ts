@@ -139,6 +139,12 @@ export class RingDrain {
     };
   }
 
+  /** Whether any ring holds anything that has not been read. Cheaper than a pass that finds nothing. */
+  get hasRecords(): boolean {
+    for (const { view } of this.#rings) if (view.headLow() !== view.tailLow) return true;
+    return false;
+  }
+
   /** Whether a batch taken now would carry notices. */
   get hasNotices(): boolean {
     return this.#notices.length > 0;
