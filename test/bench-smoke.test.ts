@@ -42,8 +42,20 @@ describe('benchmarks without a kernel', () => {
     expect(table).toContain('grown after the first tenth');
   });
 
+  test('model prints its tables', () => {
+    const table = bench('model');
+    for (const part of ['A counted hit:', 'A context switch', 'ours: histograms', 'other tasks   CPUs'])
+      expect(table).toContain(part);
+  });
+
   test('a benchmark or an option that does not exist is refused', () => {
-    for (const args of [['frobnicate'], [], ['drain', '--frobnicate'], ['drain', '--rounds', 'x']]) {
+    for (const args of [
+      ['frobnicate'],
+      [],
+      ['drain', '--frobnicate'],
+      ['drain', '--rounds', 'x'],
+      ['model', '--frobnicate'],
+    ]) {
       const done = spawnSync(process.execPath, [`${folder}run.mjs`, ...args], { encoding: 'utf8' });
       expect([args, done.status, done.stdout]).toEqual([args, 2, '']);
     }
