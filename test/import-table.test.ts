@@ -42,7 +42,10 @@ const table: Readonly<
     packages: ['iced-x86'],
   },
   cli: {
-    may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch', 'api'],
+    may: [
+      ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch', 'api'],
+      ...['scenario', 'hosts/model'],
+    ],
     node: true,
     packages: ['commander'],
   },

@@ -15,6 +15,10 @@ and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw 
 A command shares standard output with the hits: -o FILE keeps them apart. When a budget is
 spent, trapline waits for the command to end, and ends with its exit status.`;
 
+const runHelp = `
+Exit status: 0 all held; 1 a step differed, or none was executed; 2 a file is not a scenario.
+The format is docs/spec/09-scenario-format.md; scenarios/ has many.`;
+
 /** What stands before and behind the first "--": a command's own options are not ours. */
 function splitAtDashes(argv: readonly string[]): { own: string[]; command: string[] | undefined } {
   const dashes = argv.indexOf('--');
@@ -85,6 +89,17 @@ async function main(): Promise<number> {
     .action(async (what: string[], flags: object) => {
       const { statCommand } = await import('./stat-command.ts');
       status = await statCommand(what, flags, command);
+    });
+  program
+    .command('run')
+    .description('run scenarios: scripts of tasks, breakpoints and accesses with what must come of them')
+    .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')
+    .option('--on <kernel>', 'the kernel that answers: model, our own on a simulated machine', 'model')
+    .option('--json', 'an object a step, with its result')
+    .addHelpText('after', runHelp)
+    .action(async (files: string[], flags: object) => {
+      const { runCommand } = await import('./run-command.ts');
+      status = await runCommand(files, flags);
     });
   program
     .command('doctor')
