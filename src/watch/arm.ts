@@ -145,6 +145,7 @@ export class Armed {
    */
   #armProcess(pid: number, first: number): void {
     const done = new Set<number>();
+    let ended: unknown;
     for (let pass = 0; pass < mostPasses; pass++) {
       const inherited = pass === 0 ? new Set<number>() : this.#inheritedThreads();
       const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
@@ -158,11 +159,12 @@ export class Armed {
         try {
           this.#armThread(tid, first, pass > 0);
         } catch (error) {
-          // A thread that ended meanwhile is no failure; the process, when its leader is gone, is.
-          if (!isKernelError(error, 'ESRCH') || tid === pid) throw error;
+          if (!isKernelError(error, 'ESRCH')) throw error;
+          ended = error; // a thread that ended meanwhile; no failure while there are others
         }
       }
     }
+    if (this.#threads.size === 0) throw ended;
   }
 
   #armThread(tid: number, first: number, mayHaveInherited: boolean): void {

@@ -8,21 +8,24 @@ import type { ProcessImage } from '../symbols/process-image.ts';
 /** A process of a surface as an address space sees it. Keeps the files it opened until `close`. */
 export class SurfaceProcessImage implements ProcessImage {
   readonly pid: number;
+  /** Under which number /proc shows the process's memory: another thread's where the first one has ended. */
+  readonly #tid: number;
   readonly #surface: Surface;
   readonly #open: OpenFile[] = [];
 
   constructor(surface: Surface, pid: number) {
     this.#surface = surface;
     this.pid = pid;
+    this.#tid = liveThread(surface, pid);
   }
 
   mappings(): readonly Mapping[] {
-    return parseMaps(this.#attempt(() => this.#surface.tasks?.maps(this.pid)) ?? '');
+    return parseMaps(this.#attempt(() => this.#surface.tasks?.maps(this.#tid)) ?? '');
   }
 
   executablePath(): string | undefined {
     return this.#attempt(() =>
-      this.#surface.files?.readlink(`/proc/${this.pid}/exe`).replace(/ \(deleted\)$/, ''),
+      this.#surface.files?.readlink(`/proc/${this.#tid}/exe`).replace(/ \(deleted\)$/, ''),
     );
   }
 
@@ -33,8 +36,8 @@ export class SurfaceProcessImage implements ProcessImage {
   openMapped(mapping: Mapping): ByteSource | undefined {
     const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
     const paths = [
-      `/proc/${this.pid}/root${mapping.path}`,
-      `/proc/${this.pid}/map_files/${range}`,
+      `/proc/${this.#tid}/root${mapping.path}`,
+      `/proc/${this.#tid}/map_files/${range}`,
       mapping.path,
     ];
     for (const path of paths) {
@@ -45,11 +48,11 @@ export class SurfaceProcessImage implements ProcessImage {
   }
 
   openPath(path: string): ByteSource | undefined {
-    return this.#openFile(`/proc/${this.pid}/root${path}`) ?? this.#openFile(path);
+    return this.#openFile(`/proc/${this.#tid}/root${path}`) ?? this.#openFile(path);
   }
 
   readMemory(address: bigint, lengthBytes: number): Uint8Array | undefined {
-    return this.#attempt(() => this.#surface.memory?.read(this.pid, address, lengthBytes));
+    return this.#attempt(() => this.#surface.memory?.read(this.#tid, address, lengthBytes));
   }
 
   /** `/tmp/perf-PID.map`, by the number that the process has in its own namespace. */
@@ -86,5 +89,16 @@ export class SurfaceProcessImage implements ProcessImage {
       if (error instanceof KernelError) return undefined;
       throw error;
     }
+  }
+}
+
+/** `pid`, or a thread of it that still runs if the first one has ended. */
+function liveThread(surface: Surface, pid: number): number {
+  try {
+    if (surface.tasks?.status(pid).zombie !== true) return pid;
+    return surface.tasks.threads(pid).find((tid) => surface.tasks?.status(tid).zombie === false) ?? pid;
+  } catch (error) {
+    if (error instanceof KernelError) return pid;
+    throw error;
   }
 }

@@ -27,7 +27,9 @@ export function checkTarget(target: Target, tasks: Tasks): void {
     if (error instanceof KernelError) throw requestError(`there is no ${what} ${tid}`);
     throw error;
   }
-  if (status.zombie) throw requestError(`${what} ${tid} has ended (it is a zombie)`);
+  // A process whose first thread has ended may have others that run.
+  const hasThreads = target.type === 'process' && status.zombie && tasks.threads(tid).length > 1;
+  if (status.zombie && !hasThreads) throw requestError(`${what} ${tid} has ended (it is a zombie)`);
   if (target.type === 'process' && status.pid !== tid) {
     throw requestError(
       `${tid} is a thread of process ${status.pid}: watch the process (-p ${status.pid}) or the thread alone (-t ${tid})`,
