@@ -111,7 +111,7 @@ export class Watch implements AsyncIterable<WatchBatch> {
       ...(options.userOnly === undefined ? {} : { userOnly: options.userOnly }),
       ...(options.countOnly === undefined ? {} : { countOnly: options.countOnly }),
       ...(options.maxHits === undefined ? {} : { maxHits: options.maxHits }),
-      ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
+      ...(surface.kernel.live && surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
     });
     this.#session = session;
     if (this.#closed) session.close();

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { Command } from 'commander';
 import { exitStatusOf, messageOf } from './errors.ts';
+import { joinOnOption } from './on-option.ts';
 import { oneLine } from './printable.ts';
 
 const whatHelp = `
@@ -11,6 +12,10 @@ WHAT is one of
   mem:ADDRESS[/LEN][:ACCESS][:ukp]     as perf writes it
 and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw or :x
 (writes, reads and writes, execution; default: x for a function, rw otherwise).
+
+--on model SCENARIO watches the tasks of a scenario (docs/spec/09-scenario-format.md) on our own kernel: WHAT is then
+TASK.data+8/4:w, TASK.code0:x, sym:NAME or an address, and -p and -t take a task's name. The steps that make tasks run
+first, then the watches are armed, then the other steps run; what they expect is not judged.
 
 A command shares standard output with the hits: -o FILE keeps them apart. When a budget is
 spent, trapline waits for the command to end, and ends with its exit status.`;
@@ -44,6 +49,7 @@ function withTarget(command: Command): Command {
     .option('-t, --tid <tid>', 'one thread alone')
     .option('-a, --all-cpus', 'whole CPUs, all of them (root)')
     .option('-C, --cpus <list>', 'whole CPUs, these: 0,2-3 (root)')
+    .option('--on <model> <scenario>', 'the tasks of a scenario, on our own kernel')
     .option('--user-only', 'leave accesses in kernel mode out')
     .option('--for <time>', 'end after so long: 500ms, 2s, 1m; the target runs on')
     .option('--json', 'JSON lines')
@@ -72,7 +78,7 @@ async function main(): Promise<number> {
     .exitOverride();
 
   withTarget(program.command('watch').description('show who accesses a variable'))
-    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | -- COMMAND ARGS...) [options]')
+    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
     .option('-s, --stacks', 'record call stacks')
     .option('--asm', 'show the accessing instruction')
     .option('--max-hits <n>', 'end after so many hits; the target runs on')
@@ -83,7 +89,7 @@ async function main(): Promise<number> {
       status = await watchCommand(what, flags, command);
     });
   withTarget(program.command('stat').description('count accesses'))
-    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | -- COMMAND ARGS...) [options]')
+    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
     .option('--per-thread', 'by thread')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {
@@ -118,7 +124,7 @@ async function main(): Promise<number> {
     });
 
   try {
-    await program.parseAsync(own, { from: 'user' });
+    await program.parseAsync(own[0] === 'run' ? own : joinOnOption(own), { from: 'user' });
   } catch (error) {
     if (
       error instanceof Error &&

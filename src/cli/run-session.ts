@@ -1,9 +1,13 @@
 import { x86Decoder } from '../api/instruction-decoder.ts';
 import { machineSurface } from '../api/machine-surface.ts';
+import type { ModelScenario } from '../hosts/model/model-scenario.ts';
+import type { Surface } from '../surface/surface.ts';
 import { parseWatchRequest } from '../watch/watch-request.ts';
 import { type SessionOptions, WatchSession } from '../watch/watch-session.ts';
 import { parseDuration } from './durations.ts';
+import { UsageError } from './errors.ts';
 import { Interrupts } from './interrupts.ts';
+import { scenarioTarget, startScenario } from './model-session.ts';
 import { type Output, openOutput } from './output.ts';
 import { type TargetFlags, targetOf } from './target-options.ts';
 
@@ -13,12 +17,16 @@ export interface SessionFlags extends TargetFlags {
   readonly for?: string;
   readonly json?: boolean;
   readonly output?: string;
+  /** "model" and a scenario, joined. */
+  readonly on?: string;
 }
 
 /** A session as a command runs it: with its output, and ended by `--for`, Ctrl-C and the like. */
 export interface RunningSession {
   readonly session: WatchSession;
   readonly out: Output;
+  /** The time that hits are told in, in nanoseconds. */
+  now(): bigint;
   /** Stops listening for signals and the end of the time. */
   over(): void;
 }
@@ -31,19 +39,22 @@ export async function openSession(
   more: Pick<SessionOptions, 'stacks' | 'countOnly' | 'maxHits'>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
-  const target = targetOf(flags, command);
+  const scenario = flags.on === undefined ? undefined : await startOnModel(flags.on, flags, command, more);
+  const target =
+    scenario === undefined ? targetOf(flags, command) : scenarioTarget(flags, requests, scenario);
   const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
   const { out, begin, abandon } = openOutput(flags.output);
   let session: WatchSession;
+  let surface: Surface;
   try {
-    const surface = machineSurface();
+    surface = scenario?.surface ?? machineSurface();
     session = await WatchSession.open({
       surface,
       target,
       requests,
       userOnly: flags.userOnly === true,
       ...more,
-      ...(surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
+      ...(surface.kernel.live && surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),
     });
   } catch (error) {
     abandon();
@@ -55,9 +66,25 @@ export async function openSession(
   return {
     session,
     out,
+    now: () => surface.now(),
     over() {
       clearTimeout(timer);
       interrupts.close();
     },
   };
+}
+
+/** Starts the scenario; what the model has not got is refused. */
+async function startOnModel(
+  on: string,
+  flags: SessionFlags & { readonly asm?: boolean },
+  command: readonly string[] | undefined,
+  more: Pick<SessionOptions, 'stacks'>,
+): Promise<ModelScenario> {
+  if (command !== undefined) throw new UsageError('--on model runs its scenario, not a command');
+  if (flags.for !== undefined)
+    throw new UsageError("--for is no end of a scenario: its time is the model's own; give --max-hits");
+  if (more.stacks === true || flags.asm === true)
+    throw new UsageError('-s and --asm: tasks of a scenario have no call stacks and no machine code');
+  return startScenario(on);
 }

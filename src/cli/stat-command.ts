@@ -44,7 +44,7 @@ export async function statCommand(
     session.recycle(batch);
   }
   running.over();
-  const elapsedNs = process.hrtime.bigint() - startNs;
+  const elapsedNs = running.now() - startNs;
   const status = session.launched === undefined ? undefined : shellStatus(await session.launched.ended);
   const names = new Map(
     [...totals.threads().keys()].map((tid) => [tid, session.names.name(tid, session.info.pid)]),

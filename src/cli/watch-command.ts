@@ -64,9 +64,7 @@ export async function watchCommand(
     const lost = session.lost();
     if (lost === lostShown) return;
     lostShown = lost;
-    out.line(
-      json ? lostJson(process.hrtime.bigint(), lost) : `# lost: ${lost} hits so far (the ring was full)`,
-    );
+    out.line(json ? lostJson(running.now(), lost) : `# lost: ${lost} hits so far (the ring was full)`);
   };
   const readBatch = (batch: HitBatch): void => {
     totals.add(batch.columns);
@@ -104,7 +102,7 @@ export async function watchCommand(
   const summary: SummaryFields = { session, hits: totals.hits, sites: totals.sites(), names: threadNames };
   const reason = session.endReason ?? 'stopped';
   if (json) {
-    out.line(endedJson(process.hrtime.bigint(), { reason }));
+    out.line(endedJson(running.now(), { reason }));
     out.line(summaryJson(summary));
   } else {
     if (reason !== 'target ended') out.line(`# ended: ${reason}`);

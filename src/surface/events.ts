@@ -83,7 +83,7 @@ export interface HitDrain {
   dropDoubles(): void;
   /**
    * The next batch; waits for one (this is what makes time pass on a simulated machine).
-   * `undefined`: the drain was finished and everything was given.
+   * `undefined`: the drain was finished, or nothing can hit any more, and everything was given.
    */
   next(): Promise<HitBatch | undefined>;
   /** Gives the columns of a batch back for further use; they must not be read afterwards. */

@@ -2,6 +2,7 @@ import type { DebugRegisterAccess } from './debug-registers.ts';
 import type { Events } from './events.ts';
 import type { Files } from './files.ts';
 import type { Memory } from './memory.ts';
+import type { Names } from './names.ts';
 import type { Tasks } from './tasks.ts';
 
 /** Which kernel answers. */
@@ -26,5 +27,6 @@ export interface Surface {
   readonly memory?: Memory;
   readonly files?: Files;
   readonly debugRegisters?: DebugRegisterAccess;
+  readonly names?: Names;
   close(): void;
 }

@@ -64,11 +64,13 @@ function armOrExplain(
 }
 
 function nameSpaceOf(surface: Surface, scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
+  const known = surface.names;
+  if (known !== undefined) return { description: surface.kernel.description, known };
   if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
   const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
   const description = `process ${pid} (${tasks.name(pid)})`;
   try {
-    if (tasks.maps(pid) === '')
+    if (tasks.maps(pid) === '' && !tasks.status(pid).zombie)
       throw requestError(`${description} is a kernel thread: it has no memory of its own`);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;

@@ -208,6 +208,9 @@ export class CodeSites {
   }
 
   #locate(pid: number, address: bigint): CodeLocation {
+    const named = this.#parts.surface.names?.at(pid, address);
+    if (named !== undefined)
+      return { address, module: named.module, symbol: named.name, offset: named.offset };
     if (pid !== 0) return this.#process(pid).space.locate(address);
     const kallsyms = this.kallsyms();
     const at = kallsyms === undefined || kallsyms.hidden ? undefined : kallsyms.at(address);

@@ -1,5 +1,6 @@
 import { fitRequest, spellPieces } from '../arch/x86/fitting.ts';
 import { hex } from '../base/hex.ts';
+import type { Names } from '../surface/names.ts';
 import type { AddressSpace } from '../symbols/address-space.ts';
 import type { Kallsyms } from '../symbols/kallsyms.ts';
 import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
@@ -26,6 +27,8 @@ export interface NameSpace {
   /** Which process, for messages: "process 12 (server)". */
   readonly description: string;
   readonly space?: AddressSpace;
+  /** A kernel that knows names itself; then nothing else is asked. */
+  readonly known?: Names;
   /** The kernel's symbols. */
   readonly kallsyms?: () => Kallsyms | undefined;
 }
@@ -82,7 +85,18 @@ function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
     };
   }
   const { name, module, offset } = location;
-  const { space } = names;
+  const { space, known } = names;
+  if (known !== undefined) {
+    const full = module === undefined ? name : `${module}:${name}`;
+    const place = known.find(full);
+    if (place === undefined)
+      return {
+        error: requestError(`'${request.text}': there is no '${full}'; ${known.hint}`),
+        mayAppear: false,
+      };
+    const { address, isCode, module: owner } = place;
+    return { address: address + offset, isFunction: isCode, symbol: name, module: owner };
+  }
   if (space === undefined) return locateInKernel(request, name, offset, names);
   const resolution = space.resolve(module === undefined ? { name } : { name, module });
   if (resolution.kind === 'found') {

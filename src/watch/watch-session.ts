@@ -215,6 +215,7 @@ export class WatchSession {
       const batch = this.#drained ? undefined : await this.#drain.next();
       if (batch === undefined) {
         this.#drained = true;
+        this.stop('target ended'); // if nobody has stopped it, nothing can hit any more
         return undefined;
       }
       this.names.noteParents(batch.notices);

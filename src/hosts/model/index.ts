@@ -11,4 +11,5 @@ export { renderReport, reportObjects } from '../../scenario/report.ts';
 export { runScenarioFiles } from '../../scenario/run.ts';
 export { ModelHost, type ModelHostOptions } from './model-host.ts';
 export { ModelLab, ModelLabMaker } from './model-lab.ts';
+export { ModelScenario, type ScenarioTask } from './model-scenario.ts';
 export { ModelSurface } from './model-surface.ts';

@@ -1,5 +1,7 @@
 import type { TrapFrame } from '../../arch/trap-frame.ts';
+import { lowWord } from '../../base/pair.ts';
 import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
+import { kernelCopyIp } from '../../machines/sim/instruction-unit.ts';
 import { tickNs } from '../../machines/sim/sim-machine.ts';
 import { type HitBatch, HitColumns, hitFlags } from '../../ring/hit-columns.ts';
 import { SiteTable } from '../../ring/interning.ts';
@@ -9,13 +11,40 @@ import type { ModelHost } from './model-host.ts';
 /** Hits in one batch at most. */
 const batchRows = 4096;
 
+/** What a {@link ModelHitDrain} works with. */
+export interface ModelDrainParts {
+  readonly host: ModelHost;
+  readonly eventOf: (event: PerfEvent) => KernelEvent;
+  /** Makes something happen when no program can run; false: nothing will happen any more. */
+  readonly step: () => Promise<boolean>;
+  /** Is told when nothing will hit any more. */
+  readonly idle: () => void;
+}
+
+/** Whether a kernel hit is of the same copy as the row before: no time passes within an operation. */
+function continuesCopy(
+  { timeLow, timeHigh, tid, watch, flags }: HitColumns,
+  row: number,
+  frame: TrapFrame,
+): boolean {
+  const before = row - 1;
+  return (
+    before >= 0 &&
+    frame.ipLow === lowWord(kernelCopyIp) &&
+    ((flags[before] ?? 0) & hitFlags.kernel) !== 0 &&
+    [timeLow, timeHigh, tid, watch].every((column) => column[before] === column[row])
+  );
+}
+
 /**
  * Hits of the model's events as batches. They are taken at the overflow itself, so none is lost and no ring is needed.
- * Waiting for the next batch is what lets the machine's programs run. Stacks are not known: every row has none.
+ * Waiting for the next batch is what lets the machine's programs run, and the steps of a scenario. Stacks are not known:
+ * every row has none.
  */
 export class ModelHitDrain implements HitDrain {
   readonly #host: ModelHost;
   readonly #eventOf: (event: PerfEvent) => KernelEvent;
+  readonly #step: () => Promise<boolean>;
   readonly #idle: () => void;
   readonly #watched: Set<KernelEvent> = new Set();
   readonly #sites: SiteTable = new SiteTable();
@@ -23,13 +52,12 @@ export class ModelHitDrain implements HitDrain {
   readonly #free: HitColumns[] = [];
   #columns: HitColumns = new HitColumns({ capacity: batchRows });
   #finished = false;
-  #wake: (() => void) | undefined;
 
-  /** `idle` is called when no program can run any more: nothing will hit. */
-  constructor(host: ModelHost, eventOf: (event: PerfEvent) => KernelEvent, idle: () => void) {
-    this.#host = host;
-    this.#eventOf = eventOf;
-    this.#idle = idle;
+  constructor(parts: ModelDrainParts) {
+    this.#host = parts.host;
+    this.#eventOf = parts.eventOf;
+    this.#step = parts.step;
+    this.#idle = parts.idle;
   }
 
   /** Nothing: hits do not pass through a ring here. */
@@ -56,7 +84,9 @@ export class ModelHitDrain implements HitDrain {
     columns.stack[row] = 0;
     columns.cpu[row] = machine.currentCpu.number;
     columns.watch[row] = watch;
-    columns.flags[row] = frame.userMode ? 0 : hitFlags.kernel;
+    columns.flags[row] = frame.userMode
+      ? 0
+      : hitFlags.kernel | (continuesCopy(columns, row, frame) ? hitFlags.continuesCopy : 0);
     if (columns.length < columns.capacity) return;
     this.#ready.push(columns);
     this.#columns = this.#free.pop() ?? new HitColumns({ capacity: batchRows });
@@ -71,12 +101,9 @@ export class ModelHitDrain implements HitDrain {
       if (batch !== undefined) return batch;
       if (this.#finished) return undefined;
       if (this.#host.machine.run({ untilNs: this.#host.machine.nowNs() + tickNs })) continue;
-      // Nothing runs any more: only the end of the session can come.
+      if (await this.#step()) continue;
+      this.#finished = true;
       this.#idle();
-      if (this.#finished) continue;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
     }
   }
 
@@ -105,7 +132,6 @@ export class ModelHitDrain implements HitDrain {
 
   finish(): void {
     this.#finished = true;
-    this.#wake?.();
   }
 
   cpuTimeNs(): undefined {}

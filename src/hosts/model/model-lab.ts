@@ -18,6 +18,7 @@ const processBase = 0x5555_0000_0000n;
 const processStride = 0x1000_0000n;
 const dataOffset = 0x10_0000n;
 const codeStride = 16n;
+const accessOffset = 0x8000n;
 const kernelIp = 0xffff_ffff_8100_0000n;
 const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL'];
 
@@ -104,8 +105,7 @@ class ModelLabTasks implements LabTasks {
     const { task } = this.#get(name);
     const { machine } = this.#host;
     const before = task.received.length;
-    // The instructions themselves stand where no breakpoint of a scenario can be.
-    const ip = this.#get(name).base + 0x8000n;
+    const ip = this.accessAddress(name);
     switch (action.type) {
       case 'store':
       case 'load':
@@ -144,6 +144,11 @@ class ModelLabTasks implements LabTasks {
 
   codeAddress(name: string, n: number): bigint {
     return this.#get(name).base + codeStride * BigInt(n);
+  }
+
+  /** Where the instructions of stores and loads stand: no breakpoint of a scenario is there. */
+  accessAddress(name: string): bigint {
+    return this.#get(name).base + accessOffset;
   }
 }
 

@@ -5,6 +5,7 @@ import { failure } from '../../kernel/perf/failure.ts';
 import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
 import type { EventCounts, Events, EventTarget, HitDrain, PerfEvent, Ring } from '../../surface/events.ts';
 import type { Memory } from '../../surface/memory.ts';
+import type { Names } from '../../surface/names.ts';
 import type { KernelIdentity, Surface } from '../../surface/surface.ts';
 import {
   encodePerfEventAttr,
@@ -108,11 +109,13 @@ class ModelPerfEvent implements PerfEvent {
 
 class ModelEvents implements Events {
   readonly #host: ModelHost;
+  readonly #step: () => Promise<boolean>;
   /** To be called when nothing can hit any more. */
   readonly #hangups: Set<() => void> = new Set();
 
-  constructor(host: ModelHost) {
+  constructor(host: ModelHost, step: () => Promise<boolean>) {
     this.#host = host;
+    this.#step = step;
   }
 
   open(attr: PerfEventAttr, target: EventTarget): PerfEvent {
@@ -121,7 +124,7 @@ class ModelEvents implements Events {
     return new ModelPerfEvent(this.#host, fd, attr.readFormat ?? 0);
   }
 
-  /** Ends when no program can run any more. */
+  /** Ends when no program can run any more, and no step is left. */
   waitHangup(): { readonly ended: Promise<void>; close(): void } {
     let resolveEnded: () => void = () => {};
     const ended = new Promise<void>((resolve) => {
@@ -141,8 +144,13 @@ class ModelEvents implements Events {
       assert(event instanceof ModelPerfEvent, 'an event of this surface');
       return event.event;
     };
-    return new ModelHitDrain(this.#host, eventOf, () => {
-      for (const hangUp of this.#hangups) hangUp();
+    return new ModelHitDrain({
+      host: this.#host,
+      eventOf,
+      step: this.#step,
+      idle: () => {
+        for (const hangUp of this.#hangups) hangUp();
+      },
     });
   }
 }
@@ -163,6 +171,14 @@ class ModelMemory implements Memory {
   }
 }
 
+/** What a {@link ModelSurface} may have besides its host. */
+export interface ModelSurfaceOptions {
+  /** Names of places. */
+  readonly names?: Names;
+  /** Makes something happen when no program can run; false: nothing will happen any more. */
+  readonly step?: () => Promise<boolean>;
+}
+
 /** The system calls of a {@link ModelHost}, by objects. What the model has not got is absent. */
 export class ModelSurface implements Surface {
   readonly kernel: KernelIdentity = { description: 'Trapline model x86_64', machine: 'x86_64', live: false };
@@ -170,10 +186,12 @@ export class ModelSurface implements Surface {
   readonly events: Events;
   readonly tasks: ModelTasks;
   readonly memory: Memory;
+  readonly names?: Names;
 
-  constructor(host: ModelHost) {
+  constructor(host: ModelHost, options: ModelSurfaceOptions = {}) {
     this.host = host;
-    this.events = new ModelEvents(host);
+    if (options.names !== undefined) this.names = options.names;
+    this.events = new ModelEvents(host, options.step ?? (() => Promise.resolve(false)));
     this.tasks = new ModelTasks(host);
     this.memory = new ModelMemory(host);
   }

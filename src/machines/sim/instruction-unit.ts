@@ -12,7 +12,7 @@ const defaultInstructionBytes = 4;
 /** si_code of the SIGTRAP for INT3: the kernel's own. Source: asm-generic/siginfo.h SI_KERNEL. */
 const siKernel = 0x80;
 /** Where the copy loop of the simulated kernel stands. */
-const kernelCopyIp = 0xffff_ffff_8140_0000n;
+export const kernelCopyIp: bigint = 0xffff_ffff_8140_0000n;
 
 /** What the unit asks of its machine. */
 interface SignalQueue {
