@@ -19,7 +19,7 @@ const mostLines = 20;
 /**
  * `trapline demo`: two threads of this process write one element of a `SharedArrayBuffer`; it is watched on the
  * machine's debug registers, and every write is told with its thread, function, file and line.
- * @returns 0, or 1 where this machine refuses breakpoints; then what failed has been said.
+ * Where this machine refuses breakpoints, what failed is said, and the same is shown on the model. @returns 0.
  */
 export async function demoCommand(): Promise<number> {
   const out = new Output(1);
@@ -40,8 +40,13 @@ export async function demoCommand(): Promise<number> {
       out.line(`This machine refuses breakpoints: ${error.message}`);
       out.line('What was tried, and what would allow it:');
       await doctorCommand({ json: false }, (text) => out.write(text));
-      out.flush();
-      return 1;
+      out.line('');
+      out.line(
+        'The same pipeline on the model, Trapline\u2019s own kernel; no hit below is of this machine.',
+      );
+      const { modelDemo } = await import('./model-demo.ts');
+      await modelDemo(out, (session) => showModel(session, out));
+      return 0;
     }
     await show(watched, workers, balance, out);
     return 0;
@@ -76,11 +81,25 @@ async function show(
   out.line(
     `The balance is ${written}; ${2 * times} were paid in${written < 2 * times ? `: ${2 * times - written} writes were made over another's` : ''}. Who wrote:`,
   );
+  writeSummary(session, totals, out);
+  watched.close();
+}
+
+/** The hits of a session on the model, and who wrote. */
+async function showModel(session: WatchSession, out: Output): Promise<void> {
+  for (const line of armedText(session.info)) out.line(line);
+  const totals = await printHits(session, session.info.sinceNs, out);
+  out.line('');
+  out.line('Who wrote:');
+  writeSummary(session, totals, out);
+}
+
+/** The last line is `hits: N  lost: M`. */
+function writeSummary(session: WatchSession, totals: Totals, out: Output): void {
   const names = new Map([...totals.threads().keys()].map((tid) => [tid, session.names.name(tid)]));
   for (const line of summaryText({ session, hits: totals.hits, sites: totals.sites(), names }))
     out.line(line);
   out.flush();
-  watched.close();
 }
 
 /** Prints the first hits, and counts all. */
@@ -102,6 +121,7 @@ async function printHits(session: WatchSession, startNs: bigint, out: Output): P
     session.recycle(batch);
     out.flush();
   }
+  reader.flush();
   if (lines > mostLines) out.line(`  … and ${lines - mostLines} more`);
   return totals;
 }
