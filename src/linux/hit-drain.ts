@@ -22,6 +22,7 @@ export class LinuxHitDrain implements HitDrain {
   readonly #system: System;
   readonly #worker: Worker;
   readonly #wakeFd: number;
+  readonly #finished: () => void;
   #watchIds: number[] = [];
   readonly #rings: DrainRequest[] = [];
   #batches: HitBatch[] = [];
@@ -30,8 +31,10 @@ export class LinuxHitDrain implements HitDrain {
   #failure: Error | undefined;
   #cpuTimeNs: number = 0;
 
-  constructor(system: System, layout: SampleLayout) {
+  /** `finished` is called when the rings are not read any more. */
+  constructor(system: System, layout: SampleLayout, finished: () => void) {
     this.#system = system;
+    this.#finished = finished;
     this.#wakeFd = system.check(system.ffi.eventfd(0, EFD_CLOEXEC_NONBLOCK), 'eventfd()');
     const start: DrainStart = { layout, wakeFd: this.#wakeFd };
     // Streams of its own: to pass a worker's output on, Node would open ours, and so make them non-blocking for every
@@ -95,6 +98,11 @@ export class LinuxHitDrain implements HitDrain {
     this.#wake();
   }
 
+  /** Reads the rings without waiting for them to be half full. */
+  readNow(): void {
+    if (this.#state === 'running') this.#wake();
+  }
+
   cpuTimeNs(): number {
     return this.#cpuTimeNs;
   }
@@ -141,6 +149,7 @@ export class LinuxHitDrain implements HitDrain {
     this.#cpuTimeNs = reply.cpuTimeNs;
     if (reply.type === 'finished') {
       this.#state = 'finished';
+      this.#finished();
       this.#system.ffi.close(this.#wakeFd);
       this.#settle(undefined);
       return;

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { hex } from '../base/hex.ts';
 import type { SampleLayout } from '../ring/sample-layout.ts';
-import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
+import type { Events, EventTarget, HangupWait, HitDrain, PerfEvent } from '../surface/events.ts';
 import {
   encodePerfEventAttr,
   PERF_FLAG_FD_CLOEXEC,
@@ -12,12 +12,16 @@ import { syscallNumbers } from '../uapi/syscall-numbers.ts';
 import { LinuxHitDrain } from './hit-drain.ts';
 import { LinuxPerfEvent } from './perf-event.ts';
 import type { System } from './system.ts';
-import { waitForFds } from './wait-fds.ts';
+
+/** How often events are looked at for a hang-up. */
+const hangupCheckMs = 250;
 
 /** perf events of the machine's Linux. */
 export class LinuxEvents implements Events {
   readonly #system: System;
   readonly #syscallNumber: number;
+  /** Those that run. */
+  readonly #drains: Set<LinuxHitDrain> = new Set();
 
   constructor(system: System, machine: keyof typeof syscallNumbers) {
     this.#system = system;
@@ -41,17 +45,50 @@ export class LinuxEvents implements Events {
     return new LinuxPerfEvent(this.#system, fd, description, attr.readFormat ?? 0);
   }
 
-  waitHangup(events: readonly PerfEvent[]): { readonly ended: Promise<void>; close(): void } {
-    const fds = events.map((event) => {
+  /**
+   * Looks now and then, without sleeping in poll(2): to poll an event takes the mark that its ring is half full away
+   * from whoever else polls the ring. So after each look the drains are told to read.
+   */
+  waitHangup(events: readonly PerfEvent[]): HangupWait {
+    let left = events.map((event) => {
       assert(event instanceof LinuxPerfEvent, 'an event of Linux');
-      return event.fd;
+      return event;
     });
-    // No event is asked for: POLLHUP is always reported.
-    return waitForFds(this.#system, fds, 0, () => {});
+    let timer: NodeJS.Timeout | undefined;
+    let over = false;
+    let resolveEnded: () => void = () => {};
+    const ended = new Promise<void>((resolve) => {
+      resolveEnded = resolve;
+    });
+    const stop = (): void => {
+      over = true;
+      clearInterval(timer);
+    };
+    const check = (): void => {
+      if (over) return;
+      left = left.filter((event) => !this.#hasHungUp(event));
+      for (const drain of this.#drains) drain.readNow();
+      if (left.length > 0) return;
+      stop();
+      resolveEnded();
+    };
+    timer = setInterval(check, hangupCheckMs);
+    timer.unref();
+    return { ended, check, close: stop };
+  }
+
+  #hasHungUp(event: LinuxPerfEvent): boolean {
+    return this.#system.scratch((scratch) => {
+      const pollfd = scratch.alloc(8); // fd s32, events u16, revents u16; no event is asked for, POLLHUP always told
+      pollfd.view.setInt32(0, event.fd, true);
+      return this.#system.ffi.poll(pollfd.address, 1, 0) > 0;
+    });
   }
 
   drain(layout: SampleLayout): HitDrain {
-    return new LinuxHitDrain(this.#system, layout);
+    const drain = new LinuxHitDrain(this.#system, layout, () => this.#drains.delete(drain));
+    this.#drains.add(drain);
+    return drain;
   }
 }
 

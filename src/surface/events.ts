@@ -51,15 +51,23 @@ export interface PerfEvent {
   [Symbol.dispose](): void;
 }
 
+/** A wait for events to hang up. */
+export interface HangupWait {
+  readonly ended: Promise<void>;
+  /** Looks now: a task has just ended. Otherwise it is seen a little later. */
+  check(): void;
+  /** Gives up waiting; `ended` then never settles. */
+  close(): void;
+}
+
 /** perf events: `perf_event_open(2)` and what can be done with its fds. */
 export interface Events {
   open(attr: PerfEventAttr, target: EventTarget): PerfEvent;
   /**
    * Resolves when every one of `events` has hung up: its task has ended (or executed another program, with
    * `removeOnExec`), and so have all that inherited it. Only events whose samples go to a ring can tell.
-   * `close` gives up waiting.
    */
-  waitHangup(events: readonly PerfEvent[]): { readonly ended: Promise<void>; close(): void };
+  waitHangup(events: readonly PerfEvent[]): HangupWait;
   /** A stream of hits from rings; starts at once. */
   drain(layout: SampleLayout): HitDrain;
 }

@@ -3,7 +3,7 @@ import { isKernelError } from '../base/kernel-error.ts';
 import { joinPair } from '../base/pair.ts';
 import { RingView } from '../ring/ring-view.ts';
 import { sampleIdTimeWordsFromEnd } from '../ring/sample-layout.ts';
-import type { Events, EventTarget, HitDrain, PerfEvent } from '../surface/events.ts';
+import type { Events, EventTarget, HangupWait, HitDrain, PerfEvent } from '../surface/events.ts';
 import type { Tasks } from '../surface/tasks.ts';
 import { PERF_EVENT_HEADER_BYTES, PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
 import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
@@ -33,6 +33,8 @@ export interface WatchCounts {
 
 /** Data pages of a ring at first; halved while the kernel's mlock budget does not allow it. */
 const ringPages = 512;
+/** The same where samples carry stacks. */
+const stackRingPages = 1024;
 const leastRingPages = 4;
 /**
  * The record of a thread's creation is written some time after the thread has inherited; events that its creator got
@@ -77,7 +79,7 @@ export class Armed {
   readonly #armedAtNs: Map<number, bigint> = new Map();
   readonly #now: () => bigint;
   #raced: boolean = false;
-  #pages: number = ringPages;
+  #pages: number;
 
   constructor(parts: ArmedParts) {
     this.#events = parts.events;
@@ -86,6 +88,7 @@ export class Armed {
     this.#scope = parts.scope;
     this.#options = parts.options;
     this.#now = parts.now;
+    this.#pages = parts.options.layout.stacks ? stackRingPages : ringPages;
   }
 
   /** Threads that events were opened on (those that inherited theirs are not counted). */
@@ -283,7 +286,7 @@ export class Armed {
   }
 
   /** Resolves when no task of the scope is left that a breakpoint is armed on. */
-  waitEnd(): { readonly ended: Promise<void>; close(): void } {
+  waitEnd(): HangupWait {
     const events = this.#options.sampling ? this.#armed.map(({ event }) => event) : this.#news;
     return this.#events.waitHangup(events);
   }

@@ -1,6 +1,6 @@
 import type { HitBatch, HitColumns } from '../ring/hit-columns.ts';
 import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
-import type { HitDrain } from '../surface/events.ts';
+import type { HangupWait, HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { LaunchedTask } from '../surface/tasks.ts';
 import { Armed, type WatchCounts } from './arm.ts';
@@ -74,7 +74,8 @@ export class WatchSession {
   readonly #drain: HitDrain;
   readonly #maxHits: number;
   readonly #scriptFrames: boolean;
-  readonly #waiting: { close(): void } | undefined;
+  readonly #waiting: HangupWait | undefined;
+  readonly #processEnd: { close(): void } | undefined;
   #delivered: number = 0;
   /** Hits given of each watch, where the kernel's counts are not to be trusted. */
   readonly #samples: number[] = [];
@@ -96,11 +97,14 @@ export class WatchSession {
     maxHits: number;
     scriptFrames: boolean;
     endless: boolean;
+    /** The end of a process that was not started here. */
+    processEnd: { readonly ended: Promise<void>; close(): void } | undefined;
   }) {
     this.info = parts.info;
     this.sites = parts.sites;
     this.names = parts.names;
     this.launched = parts.launched;
+    this.#processEnd = parts.processEnd;
     this.#armed = parts.armed;
     this.#drain = parts.drain;
     this.#maxHits = parts.maxHits;
@@ -109,6 +113,8 @@ export class WatchSession {
       const wait = this.#armed.waitEnd();
       this.#waiting = wait;
       void wait.ended.then(() => this.stop('target ended'));
+      const targetEnded = this.launched?.ended ?? parts.processEnd?.ended;
+      void targetEnded?.then(() => wait.check());
     }
   }
 
@@ -184,6 +190,7 @@ export class WatchSession {
         maxHits: options.maxHits ?? Number.POSITIVE_INFINITY,
         scriptFrames: options.scriptFrames === true,
         endless: scope.type === 'cpus',
+        processEnd: target.type === 'process' ? tasks.waitEnd(target.pid) : undefined,
       });
       launched?.resume();
       return session;
@@ -259,6 +266,7 @@ export class WatchSession {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#waiting?.close();
+    this.#processEnd?.close();
     this.#finalCounts = this.#armed.disarm();
     this.#drain.finish();
   }

@@ -3,7 +3,15 @@ import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import { failure } from '../../kernel/perf/failure.ts';
 import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
-import type { EventCounts, Events, EventTarget, HitDrain, PerfEvent, Ring } from '../../surface/events.ts';
+import type {
+  EventCounts,
+  Events,
+  EventTarget,
+  HangupWait,
+  HitDrain,
+  PerfEvent,
+  Ring,
+} from '../../surface/events.ts';
 import type { Memory } from '../../surface/memory.ts';
 import type { Names } from '../../surface/names.ts';
 import type { KernelIdentity, Surface } from '../../surface/surface.ts';
@@ -125,7 +133,7 @@ class ModelEvents implements Events {
   }
 
   /** Ends when no program can run any more, and no step is left. */
-  waitHangup(): { readonly ended: Promise<void>; close(): void } {
+  waitHangup(): HangupWait {
     let resolveEnded: () => void = () => {};
     const ended = new Promise<void>((resolve) => {
       resolveEnded = resolve;
@@ -133,6 +141,7 @@ class ModelEvents implements Events {
     this.#hangups.add(resolveEnded);
     return {
       ended,
+      check: () => {}, // idleness is told at once
       close: () => {
         this.#hangups.delete(resolveEnded);
       },
