@@ -126,6 +126,31 @@ describe('running scenarios', () => {
     });
   });
 
+  it.each([
+    ['{"step": "store", "task": "A", "at": "A.data", "len": -5}', '"len" is 1 to 4096, not -5'],
+    ['{"step": "load", "task": "A", "at": "A.data", "len": "0xffffffffffffffff"}', '"len" is 1 to 4096'],
+    ['{"step": "syscallWrite", "task": "A", "at": "A.data", "len": 0}', '"len" is 1 to 4096, not 0'],
+    ['{"step": "call", "task": "A", "at": "A.code0", "times": -1}', '"times" is 0 to 1000000000, not -1'],
+    ['{"step": "spawn", "task": "B", "cpu": 9}', 'CPU 9 is not online'],
+    ['{"step": "cpuOnline", "cpu": 9}', 'there is no CPU 9'],
+    ['{"step": "cpuOffline", "cpu": 9}', 'CPU 9 is not online'],
+    ['{"step": "kernelAccess", "cpu": -1, "at": "0x0"}', 'CPU -1 is not online'],
+  ])('tells %s with its line', async (step, message) => {
+    const report = await run(header, '{"step": "spawn", "task": "A"}', step);
+    expect(report.exitCode).toBe(1);
+    expect(renderReport(report)).toContain(`f.jsonl:3: ${message}`);
+  });
+
+  it('tells what an ended task is told to do, and the last CPU to go', async () => {
+    const spawn = '{"step": "spawn", "task": "A"}';
+    const exit = '{"step": "exit", "task": "A"}';
+    expect(renderReport(await run(header, spawn, exit, exit))).toContain('f.jsonl:4: task "A" has ended');
+    const offline = [0, 1].map((cpu) => `{"step": "cpuOffline", "cpu": ${cpu}}`);
+    expect(renderReport(await run(header, ...offline))).toContain(
+      'f.jsonl:3: the last CPU cannot go offline',
+    );
+  });
+
   it('tells a step that makes no sense with its line', async () => {
     const report = await run(header, '{"step": "migrate", "task": "self", "cpu": 7}');
     expect(renderReport(report)).toMatch(/f\.jsonl:2: CPU 7 is not online/);

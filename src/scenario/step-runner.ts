@@ -29,6 +29,10 @@ const done: StepResult = { errno: 0 };
 /** Room for the record of a group of any size that fits. */
 const readBytesDefault = 16 * 1024;
 
+/** The longest access in bytes: a data page. */
+const lengthBytesMax = 4096;
+const timesMax = 1_000_000_000;
+
 /** Goes on with a value that may come later. */
 function after<T, U>(value: Awaitable<T>, next: (value: T) => U): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value);
@@ -89,6 +93,20 @@ export class StepRunner {
     return value === undefined ? fallback : Number(value);
   }
 
+  #length(keys: Keys): number {
+    const length = this.#number(keys, 'len', 8);
+    if (!(length >= 1 && length <= lengthBytesMax))
+      throw new StepError(`"len" is 1 to ${lengthBytesMax}, not ${String(keys.len)}`);
+    return length;
+  }
+
+  #times(keys: Keys): number {
+    const times = this.#number(keys, 'times', 1);
+    if (!(times >= 0 && times <= timesMax))
+      throw new StepError(`"times" is 0 to ${timesMax}, not ${String(keys.times)}`);
+    return times;
+  }
+
   #fd(name: unknown): number {
     const event = this.#events.get(String(name));
     // Its open was refused: the same as an fd that was never there.
@@ -122,8 +140,8 @@ export class StepRunner {
       act(keys, {
         type,
         at: resolveAddress(lab, String(keys.at)),
-        lenBytes: this.#number(keys, 'len', 8),
-        times: this.#number(keys, 'times', 1),
+        lenBytes: this.#length(keys),
+        times: this.#times(keys),
         value: toInteger(keys.value) ?? 1n,
       });
     return {
@@ -151,15 +169,15 @@ export class StepRunner {
           type: 'storeTwo',
           at: resolveAddress(lab, String(keys.at)),
           at2: resolveAddress(lab, String(keys.at2)),
-          lenBytes: this.#number(keys, 'len', 8),
-          times: this.#number(keys, 'times', 1),
+          lenBytes: this.#length(keys),
+          times: this.#times(keys),
           value: toInteger(keys.value) ?? 1n,
         }),
       call: (keys) =>
         act(keys, {
           type: 'call',
           at: resolveAddress(lab, String(keys.at)),
-          times: this.#number(keys, 'times', 1),
+          times: this.#times(keys),
         }),
       trap: (keys) => {
         if (keys.kind !== 'icebp' && keys.kind !== 'int3') throw new StepError('"kind" is "icebp" or "int3"');
@@ -169,7 +187,7 @@ export class StepRunner {
         act(keys, {
           type: 'syscallWrite',
           at: resolveAddress(lab, String(keys.at)),
-          lenBytes: this.#number(keys, 'len', 8),
+          lenBytes: this.#length(keys),
         }),
     };
   }
@@ -330,10 +348,11 @@ export class StepRunner {
       },
       kernelAccess: (keys) => {
         const at = resolveAddress(lab, String(keys.at));
-        for (let i = 0; i < this.#number(keys, 'times', 1); i++)
+        const times = this.#times(keys);
+        for (let i = 0; i < times; i++)
           machine.kernelAccess(this.#number(keys, 'cpu', 0), {
             at,
-            lenBytes: this.#number(keys, 'len', 8),
+            lenBytes: this.#length(keys),
             store: keys.store !== false,
           });
         return done;

@@ -48,7 +48,14 @@ class ModelLabTasks implements LabTasks {
     return found;
   }
 
+  #alive(name: string): SimTask {
+    const { task } = this.#get(name);
+    if (!task.alive) throw new StepError(`task "${name}" has ended`);
+    return task;
+  }
+
   spawn(name: string, options: { readonly cpu?: number }): void {
+    if (options.cpu !== undefined) this.#checkOnline(options.cpu);
     const base = this.#newBase();
     this.#tasks.set(name, { task: this.#host.machine.spawn({ name, ip: base, ...options }), base });
   }
@@ -62,16 +69,16 @@ class ModelLabTasks implements LabTasks {
   }
 
   #clone(name: string, as: string, thread: boolean): void {
-    const { task, base } = this.#get(name);
-    this.#tasks.set(as, { task: this.#host.machine.clone(task, { thread, name: as }), base });
+    const { base } = this.#get(name);
+    this.#tasks.set(as, { task: this.#host.machine.clone(this.#alive(name), { thread, name: as }), base });
   }
 
   exec(name: string): void {
-    this.#host.machine.exec(this.#get(name).task);
+    this.#host.machine.exec(this.#alive(name));
   }
 
   exit(name: string): void {
-    this.#host.machine.exit(this.#get(name).task);
+    this.#host.machine.exit(this.#alive(name));
   }
 
   credentials(
@@ -93,12 +100,16 @@ class ModelLabTasks implements LabTasks {
   }
 
   reschedule(name: string): void {
-    this.#host.machine.reschedule(this.#get(name).task);
+    this.#host.machine.reschedule(this.#alive(name));
   }
 
   migrate(name: string, cpu: number): void {
+    this.#checkOnline(cpu);
+    this.#host.machine.migrate(this.#alive(name), cpu);
+  }
+
+  #checkOnline(cpu: number): void {
     if (this.#host.machine.cpus[cpu]?.online !== true) throw new StepError(`CPU ${cpu} is not online`);
-    this.#host.machine.migrate(this.#get(name).task, cpu);
   }
 
   act(name: string, action: TaskAction): readonly LabSignal[] {
@@ -194,10 +205,15 @@ class ModelLabMachine implements LabMachine {
   }
 
   cpuOffline(cpu: number): void {
+    const { cpus } = this.#host.machine;
+    if (cpus[cpu]?.online !== true) throw new StepError(`CPU ${cpu} is not online`);
+    if (cpus.every((other) => other.number === cpu || !other.online))
+      throw new StepError('the last CPU cannot go offline');
     this.#host.machine.offline(cpu);
   }
 
   cpuOnline(cpu: number): void {
+    if (this.#host.machine.cpus[cpu] === undefined) throw new StepError(`there is no CPU ${cpu}`);
     this.#host.machine.online(cpu);
   }
 
@@ -207,7 +223,7 @@ class ModelLabMachine implements LabMachine {
   ): void {
     const { machine } = this.#host;
     const cpu = machine.cpus[cpuNumber];
-    if (cpu === undefined) throw new StepError(`there is no CPU ${cpuNumber}`);
+    if (cpu?.online !== true) throw new StepError(`CPU ${cpuNumber} is not online`);
     machine.crossCall(cpu, () =>
       cpu.kernelAccess(lowWord(access.at), highWord(access.at), access.lenBytes, {
         store: access.store,
