@@ -14,7 +14,7 @@ import { LinuxPerfEvent } from './perf-event.ts';
 import type { System } from './system.ts';
 
 /** How often events are looked at for a hang-up. */
-const hangupCheckMs = 250;
+const hangupCheckMs = 1000;
 
 /** perf events of the machine's Linux. */
 export class LinuxEvents implements Events {

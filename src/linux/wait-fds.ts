@@ -1,7 +1,7 @@
 import type { System } from './system.ts';
 
 /** How long one wait on a pool thread lasts: a pending one keeps Node from exiting. */
-const roundMs = 200;
+const roundMs = 500;
 const pollfdBytes = 8;
 const POLLIN = 1;
 const EFD_CLOEXEC = 0o2000000;

@@ -44,7 +44,7 @@ export async function launchProgram(tasks: Tasks, request: LaunchRequest): Promi
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     throw requestError(
-      `cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : ''}`,
+      `cannot run ${request.path}: ${error.code}${error.code === 'ENOEXEC' ? ' (not a program, and no #! line)' : error.code === 'EPERM' ? ' (is trapline itself being traced?)' : ''}`,
     );
   }
 }

@@ -1,4 +1,4 @@
-import type { HitBatch, HitColumns } from '../ring/hit-columns.ts';
+import type { HitBatch, HitColumns, RingNotice } from '../ring/hit-columns.ts';
 import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
 import type { HangupWait, HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
@@ -227,6 +227,7 @@ export class WatchSession {
       }
       this.names.noteParents(batch.notices);
       this.sites.add(batch);
+      if (batch.notices.some(endsTask)) this.#waiting?.check();
       const { columns } = batch;
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       const left = this.#maxHits - this.#delivered;
@@ -333,6 +334,11 @@ export class WatchSession {
     this.#armed.close();
     this.sites.close();
   }
+}
+
+/** Whether a watched task may have come to its end: for good, or by executing another program. */
+function endsTask(notice: RingNotice): boolean {
+  return notice.type === 'exit' || (notice.type === 'comm' && notice.exec);
 }
 
 const racedNote =
