@@ -213,7 +213,7 @@ describeWith(['gcc', 'breakpoints', 'root'], 'whole CPUs', () => {
     const holder = perfEventHolder();
     if (holder !== undefined) return skip(context, holder);
     const program = programs.buildFixed('steady');
-    const driven = start(['watch', '-q', '0x10000:w', '--', program, '600']); // any running program
+    const driven = start(['watch', '-q', '0x10000:w', '--', program, '2500']); // any running program
     await driven.line(/^steady/);
     const address = programs.address(program, 'counter').toString(16);
     const result = await trapline(['stat', '--json', '--for', '150ms', `0x${address}/4:w`, '-a']);

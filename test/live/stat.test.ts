@@ -126,7 +126,7 @@ describeWith(['gcc', 'breakpoints'], 'stat', () => {
   });
 
   test('-p with --for: ends after that time; enabled and running times are that of the threads', async () => {
-    const steady = new Running(programs.build('steady'), ['600']);
+    const steady = new Running(programs.build('steady'), ['2500']);
     await steady.line(/^steady/);
     const result = await trapline([
       'stat',
