@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { kernelBreakpointAttr } from '../../kernel/core/breakpoint-core.ts';
+import { encodePerfEventAttr } from '../../uapi/perf-event-attr.ts';
 import { ModelHost } from './model-host.ts';
 
 describe('a model that is closed', () => {
@@ -13,6 +14,15 @@ describe('a model that is closed', () => {
     );
     host.close();
     expect([...host.machine.tasks()]).toEqual([]);
+  });
+
+  it('has closed events that took the numbers of the standard streams', () => {
+    const host = new ModelHost({ verify: true });
+    host.calls.close(0);
+    const attr = encodePerfEventAttr({ type: 5, bpType: 2, bpAddr: 0x1000n, bpLen: 8n });
+    expect(host.calls.perfEventOpen({ attr, pid: 0, cpu: -1, groupFd: -1, flags: 0 })).toBe(0);
+    host.close();
+    expect(host.kernel.all.size).toBe(0);
   });
 
   it('tells of breakpoints that a client in the kernel left', () => {

@@ -60,11 +60,11 @@ export class FileTable<E> {
     return entry;
   }
 
-  /** Numbers of the fds above the standard streams. */
+  /** Numbers of the open fds, without the standard streams. */
   open(): number[] {
     const fds: number[] = [];
-    for (let fd = standardFds; fd < this.#entries.length; fd++)
-      if (this.#entries[fd] !== undefined) fds.push(fd);
+    for (const [fd, entry] of this.#entries.entries())
+      if (entry !== undefined && (fd >= standardFds || entry.type === 'event')) fds.push(fd);
     return fds;
   }
 }
