@@ -16,11 +16,16 @@ export async function startScenario(on: string): Promise<ModelScenario> {
   if (kernel !== 'model') throw new UsageError(`--on ${kernel}: expected model and a scenario file`);
   if (file === undefined) throw new UsageError('--on model wants a scenario file behind it');
   try {
-    return await ModelScenario.start(onlyScenario(file));
+    return await ModelScenario.start(onlyScenario(file), { pause: eventLoopTurn });
   } catch (error) {
     if (error instanceof StepError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** Lets Ctrl-C be seen between two steps. */
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function onlyScenario(file: string): Scenario {

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -148,6 +149,27 @@ describe('trapline watch --on model', () => {
     expect(stderr).toMatch(/^trapline: [^\n]*\n$/);
     expect([status, stdout]).toEqual([2, '']);
   });
+});
+
+test('a long scenario is ended by Ctrl-C, with its totals', async () => {
+  const store = '{"step": "store", "task": "A", "at": "A.data", "len": 4}\n';
+  fs.writeFileSync(
+    path.join(folder, 'long.jsonl'),
+    `{"scenario": "long"}\n{"step": "spawn", "task": "A"}\n${store.repeat(1_000_000)}`,
+  );
+  const child = spawn(process.execPath, [program, 'watch', 'A.data/4:w', '--on', 'model', 'long.jsonl'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    if (text === '') child.kill('SIGINT');
+    text = (text + part).slice(-1000);
+  });
+  const [status] = await once(child, 'close');
+  expect(status).toBe(0);
+  expect(text).toContain('# ended: stopped');
+  expect(Number(/hits: (\d+) {2}lost: 0\n$/.exec(text)?.[1])).toBeLessThan(1_000_000);
 });
 
 describe('trapline stat --on model', () => {

@@ -31,7 +31,7 @@ const readBytesDefault = 16 * 1024;
 
 /** The longest access in bytes: a data page. */
 const lengthBytesMax = 4096;
-const timesMax = 1_000_000_000;
+const timesMax = 10_000_000;
 
 /** Goes on with a value that may come later. */
 function after<T, U>(value: Awaitable<T>, next: (value: T) => U): Awaitable<U> {

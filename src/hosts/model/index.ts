@@ -7,9 +7,10 @@ export { LackeyTraceParser, parseLackeyTrace, TraceSyntaxError } from '../../mac
 export { type Operation, operationList, type Program, replayProgram } from '../../machines/sim/operation.ts';
 export { SimMachine } from '../../machines/sim/sim-machine.ts';
 export { SimTask } from '../../machines/sim/sim-task.ts';
+export { parseScenarios, ScenarioSyntaxError } from '../../scenario/parser.ts';
 export { renderReport, reportObjects } from '../../scenario/report.ts';
 export { runScenarioFiles } from '../../scenario/run.ts';
 export { ModelHost, type ModelHostOptions } from './model-host.ts';
 export { ModelLab, ModelLabMaker } from './model-lab.ts';
-export { ModelScenario, type ScenarioTask } from './model-scenario.ts';
+export { ModelScenario, type ModelScenarioOptions, type ScenarioTask } from './model-scenario.ts';
 export { ModelSurface } from './model-surface.ts';

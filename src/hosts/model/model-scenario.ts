@@ -13,6 +13,14 @@ export interface ScenarioTask {
   readonly pid: number;
 }
 
+/** How to run a {@link ModelScenario}. */
+export interface ModelScenarioOptions {
+  /** Check every invariant after every call; default no. */
+  readonly verify?: boolean;
+  /** Awaited before each step behind the set-up, so that a host's signals and timers get their turn; default nothing. */
+  readonly pause?: () => Promise<void>;
+}
+
 /** The module of places in tasks; there are no files. */
 const moduleName = 'model';
 const dataBytes = 4096n;
@@ -35,23 +43,24 @@ export class ModelScenario implements Names {
   readonly #tasks: ScenarioTask[] = [];
   #done = 0;
 
-  private constructor(scenario: Scenario, lab: ModelLab) {
+  private constructor(scenario: Scenario, lab: ModelLab, pause: () => Promise<void>) {
     this.#lab = lab;
     this.#runner = new StepRunner(lab);
     this.#source = scenario.source;
     this.#steps = scenario.steps;
-    this.surface = new ModelSurface(lab.host, { names: this, step: () => this.#next() });
+    this.surface = new ModelSurface(lab.host, { names: this, step: () => pause().then(() => this.#next()) });
   }
 
   /** Runs the set-up. Throws {@link StepError} for a scenario that the model cannot run. */
-  static async start(
-    scenario: Scenario,
-    options: { readonly verify?: boolean } = {},
-  ): Promise<ModelScenario> {
+  static async start(scenario: Scenario, options: ModelScenarioOptions = {}): Promise<ModelScenario> {
     const maker = new ModelLabMaker(options);
     const refusal = maker.refuses(scenario.machine, scenario.needs);
     if (refusal !== undefined) throw new StepError(`${scenario.source}: ${refusal}`);
-    const started = new ModelScenario(scenario, maker.make(scenario.machine));
+    const started = new ModelScenario(
+      scenario,
+      maker.make(scenario.machine),
+      options.pause ?? (() => Promise.resolve()),
+    );
     const unknown = scenario.steps.find((step) => !started.#runner.knows(step));
     if (unknown !== undefined)
       throw new StepError(`${scenario.source}:${unknown.line}: the model cannot do "${unknown.step}"`);
