@@ -19,7 +19,9 @@ export function targetOf(flags: TargetFlags, command: readonly string[] | undefi
     (each) => each !== undefined,
   );
   if (given.length === 0)
-    throw new UsageError('whom to watch? give -p PID, -t TID, -a, -C LIST, or -- COMMAND ARGS...');
+    throw new UsageError(
+      'whom to watch? give -p PID, -t TID, -a, -C LIST, --on model SCENARIO, or -- COMMAND ARGS...',
+    );
   if (given.length > 1) throw new UsageError('-p, -t, -a, -C and -- COMMAND exclude each other');
   if (flags.pid !== undefined) return { type: 'process', pid: parseCount(flags.pid, 'process id') };
   if (flags.tid !== undefined) return { type: 'thread', tid: parseCount(flags.tid, 'thread id') };
