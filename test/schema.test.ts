@@ -111,6 +111,23 @@ describe('docs/hit.schema.json', () => {
     }
   });
 
+  it('accepts what a real count prints, where this machine has breakpoints', (ctx) => {
+    for (const flags of [[], ['--per-thread']]) {
+      const run = spawnSync(
+        process.execPath,
+        [cli, 'stat', '--json', ...flags, 'main:x', 'environ:rw', '--', process.execPath, '-e', '0'],
+        { encoding: 'utf8' },
+      );
+      if (run.status !== 0) {
+        console.log(`skipped: trapline stat says: ${run.stderr.trim()}`);
+        ctx.skip(run.stderr.trim());
+      }
+      const lines = run.stdout.trim().split('\n');
+      expect(lines.map(complaint)).toEqual([undefined, undefined]);
+      expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual(['armed', 'counts']);
+    }
+  });
+
   it('accepts what a real session prints, where this machine has breakpoints', (ctx) => {
     const run = spawnSync(
       process.execPath,
