@@ -18,7 +18,8 @@ export function findProgram(name: string, searchPath: string | undefined): strin
     const candidate = path.join(folder === '' ? '.' : folder, name);
     const problem = problemOf(candidate);
     if (problem === undefined) return path.resolve(candidate);
-    if (problem !== 'no such file') found ??= `${candidate}: ${problem}`;
+    // A folder that may not be searched is passed over, as shells do.
+    if (problem !== 'no such file' && problem !== 'permission denied') found ??= `${candidate}: ${problem}`;
   }
   throw requestError(found === undefined ? `cannot run ${name}: not found in PATH` : `cannot run ${found}`);
 }

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { start } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { finishWatch, startWatch, total, totalsBy } from './support/watching.ts';
 
-describeWith(['gcc', 'breakpoints'], 'kernel writes to a variable', () => {
+describeWith(['gcc', 'breakpoints', 'kernel mode'], 'kernel writes to a variable', () => {
   async function afterOrders(args: readonly string[], orders: readonly string[]) {
     const driven = await Driven.start();
     const watching = await startWatch([...args, '-p', String(driven.pid)]);
@@ -266,7 +266,9 @@ describeWith(['gcc', 'breakpoints'], 'what is watched', () => {
     expect(await driven.quit()).toBe(0);
   });
 
-  test('-s: the stack goes from the function through its caller to main', async () => {
+  test('-s: the stack goes from the function through its caller to main', async (context) => {
+    const lack = lacking('kernel mode');
+    if (lack !== undefined) return skip(context, lack);
     const program = programs.build('driven', {
       as: 'driven-frames',
       flags: ['-O0', '-fno-omit-frame-pointer'],

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
 import { i386Program } from './support/i386.ts';
-import { describeWith, skip } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { Running, type RunResult, runsFreely, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { finishWatch, startWatch } from './support/watching.ts';
@@ -360,7 +360,9 @@ describeWith(['gcc', 'breakpoints'], 'a bad target: one line', () => {
     });
   }
 
-  test('a program whose file was deleted is watched by name all the same', async () => {
+  test('a program whose file was deleted is watched by name all the same', async (context) => {
+    const lack = lacking('root');
+    if (lack !== undefined) return skip(context, lack);
     const file = path.join(programs.folder, 'deleted');
     fs.copyFileSync(programs.build('driven'), file);
     const driven = await Driven.start(file);
@@ -372,7 +374,9 @@ describeWith(['gcc', 'breakpoints'], 'a bad target: one line', () => {
     expect(await driven.quit()).toBe(0);
   });
 
-  test('a program whose file was replaced by another is not read from the new one', async () => {
+  test('a program whose file was replaced by another is not read from the new one', async (context) => {
+    const lack = lacking('root');
+    if (lack !== undefined) return skip(context, lack);
     const file = path.join(programs.folder, 'replaced');
     fs.copyFileSync(programs.build('driven'), file);
     const driven = await Driven.start(file);

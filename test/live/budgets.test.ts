@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { Running, runsFreely, start, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { endedWatch, finishWatch, readWatch, startWatch, total } from './support/watching.ts';
@@ -47,7 +47,9 @@ describeWith(['gcc', 'breakpoints'], 'a budget ends the watch; the target runs o
     await expectUntouched(driven);
   });
 
-  test('--max-hits in the middle of a kernel copy: so many hits all the same', async () => {
+  test('--max-hits in the middle of a kernel copy: so many hits all the same', async (context) => {
+    const lack = lacking('kernel mode');
+    if (lack !== undefined) return skip(context, lack);
     const driven = await Driven.start();
     const watching = await startWatch(['--max-hits', '3', 'counter:w', '-p', String(driven.pid)]);
     await driven.ask('store 2');

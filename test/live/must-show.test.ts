@@ -31,7 +31,7 @@ function checkHits(output: WatchOutput, program: { pid: number; tids: number[] }
   expect(summary.hits).toBe(4000 + total(kernel));
 }
 
-describeWith(['gcc', 'breakpoints'], 'four threads and one read(2)', () => {
+describeWith(['gcc', 'breakpoints', 'kernel mode'], 'four threads and one read(2)', () => {
   test('a started program: 4,000 user hits of the right threads and functions, and the read alone as kernel hits', async () => {
     const result = await trapline(['watch', '--json', 'counter:w', '--', programs.build('counter')]);
     expect(result.stderr).toBe('');

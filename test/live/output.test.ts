@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith, perfEventHolder, skip } from './support/machine.ts';
+import { describeWith, lacking, perfEventHolder, skip } from './support/machine.ts';
 import { cli, run, start, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { finishWatch, readWatch, startWatch } from './support/watching.ts';
@@ -102,7 +102,9 @@ describeWith(['gcc', 'breakpoints'], 'what watch prints', () => {
     expect(result.status).toBe(1);
   });
 
-  test('as text: a header, a line a hit, the totals', async () => {
+  test('as text: a header, a line a hit, the totals', async (context) => {
+    const lack = lacking('kernel mode');
+    if (lack !== undefined) return skip(context, lack);
     const driven = await Driven.start();
     const watching = start(['watch', 'counter:w', '-p', String(driven.pid), '--max-hits', '2']);
     await watching.line(/^# +seconds/);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { eventually, processesOf, runsFreely, start } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { finishWatch, startWatch } from './support/watching.ts';
@@ -17,7 +17,9 @@ async function expectUntouched(driven: Driven): Promise<void> {
 }
 
 describeWith(['gcc', 'breakpoints'], 'trapline is killed (SIGKILL)', () => {
-  test('while it attaches and watches: the target runs on untouched, each of 12 times', async () => {
+  test('while it attaches and watches: the target runs on untouched, each of 12 times', async (context) => {
+    const lack = lacking('kernel mode');
+    if (lack !== undefined) return skip(context, lack);
     const driven = await Driven.start();
     await driven.ask('worker one');
     for (let i = 0; i < 12; i++) {

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { armedOn, Running, type RunResult, start, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
 
@@ -115,7 +115,9 @@ describeWith(['gcc', 'breakpoints'], 'stat', () => {
     expect(await driven.quit()).toBe(0);
   });
 
-  test('kernel writes are counted, and left out with --user-only', async () => {
+  test('kernel writes are counted, and left out with --user-only', async (context) => {
+    const lack = lacking('kernel mode');
+    if (lack !== undefined) return skip(context, lack);
     const all = await countOrders(['counter:w'], ['read 1 4', 'store 2']);
     expect(all.counts.watches[0]?.hits).toBeGreaterThanOrEqual(3);
     expect(all.counts.watches[0]?.hits).toBeLessThanOrEqual(6);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Driven } from './support/driven.ts';
-import { describeWith } from './support/machine.ts';
+import { describeWith, lacking, skip } from './support/machine.ts';
 import { armedOn, cli, Running, run, statusField } from './support/process.ts';
 import { programs } from './support/programs.ts';
 import { finishWatch, readWatch, startWatch } from './support/watching.ts';
@@ -111,7 +111,9 @@ describeWith(['gcc', 'breakpoints'], 'many threads', () => {
     expect(await driven.quit()).toBe(0);
   });
 
-  test('hits that find no room (trapline is stopped meanwhile) are lost, counted exactly and shown', async () => {
+  test('hits that find no room (trapline is stopped meanwhile) are lost, counted exactly and shown', async (context) => {
+    const lack = lacking('root');
+    if (lack !== undefined) return skip(context, lack);
     const driven = await Driven.start();
     const watching = await startWatch(['counter:w', '-p', String(driven.pid)]);
     watching.signal('SIGSTOP');

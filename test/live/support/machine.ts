@@ -7,7 +7,7 @@ import { perfEventsOf } from './process.ts';
 import { programs } from './programs.ts';
 
 /** What a test may need of the machine. */
-export type Need = 'gcc' | 'breakpoints' | 'root' | 'two cpus' | 'perf' | 'x86_64';
+export type Need = 'gcc' | 'breakpoints' | 'kernel mode' | 'root' | 'two cpus' | 'perf' | 'x86_64';
 
 function works(file: string, args: readonly string[]): boolean {
   return spawnSync(file, args, { stdio: 'ignore', timeout: 10_000 }).status === 0;
@@ -25,6 +25,10 @@ function find(need: Need): string | undefined {
       programs.remove(); // this runs when tests are collected: none of them may run at all
       return probe.status === 0 ? undefined : `the machine refuses breakpoints: ${probe.stdout.trim()}`;
     }
+    case 'kernel mode':
+      return process.getuid?.() === 0 || paranoidLevel() < 2
+        ? undefined
+        : `accesses in kernel mode may not be seen (no root, kernel.perf_event_paranoid is ${paranoidLevel()})`;
     case 'root':
       return process.getuid?.() === 0 ? undefined : 'it needs root';
     case 'two cpus':
