@@ -1,9 +1,20 @@
 import type { PerfSystemCalls } from '../surface/perf-calls.ts';
 import type { PerfEventAttr } from '../uapi/perf-event-attr.ts';
-import type { ScenarioMachine } from './format.ts';
+import type { ScenarioMachine, ScenarioStep } from './format.ts';
 
 /** A value, now or later: a model answers at once, a live kernel may not. */
 export type Awaitable<T> = T | Promise<T>;
+
+/**
+ * A lab that broke, as when a live task died that nobody told to: neither a refusal nor a disagreement. The message says
+ * of what.
+ */
+export class LabFailure extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LabFailure';
+  }
+}
 
 /** A signal that a task got. */
 export interface LabSignal {
@@ -99,6 +110,8 @@ export interface Lab {
   readonly calls: PerfSystemCalls;
   readonly tasks: LabTasks;
   readonly machine?: LabMachine;
+  /** Why it cannot do a step, where that is not told by an absent object. */
+  lacks?(step: ScenarioStep): string | undefined;
   /** An fd of a file that is no perf event, and the number of an fd that is closed. */
   fileFd(): number;
   closedFd(): number;

@@ -1,7 +1,7 @@
 import { AssertionError } from '../base/assert.ts';
 import { holds, plainValue } from './expectation.ts';
 import type { Scenario, ScenarioStep } from './format.ts';
-import type { Lab, LabMaker } from './lab.ts';
+import { type Lab, LabFailure, type LabMaker } from './lab.ts';
 import { parseScenarios, ScenarioSyntaxError } from './parser.ts';
 import { type StepResult, StepRunner } from './step-runner.ts';
 import { StepError } from './values.ts';
@@ -28,8 +28,9 @@ export interface StepOutcome {
 export interface ScenarioOutcome {
   readonly name: string;
   readonly source: string;
-  readonly status: 'held' | 'differed' | 'skipped';
-  /** Why it was skipped, or what differed. */
+  /** `broken`: the lab failed, as when a live task died; that says nothing about the kernel. */
+  readonly status: 'held' | 'differed' | 'skipped' | 'broken';
+  /** Why it was skipped, what differed, or what broke. */
   readonly reason?: string;
   readonly steps: readonly StepOutcome[];
 }
@@ -73,7 +74,8 @@ export async function runScenarioFiles(
     options.onScenario?.(outcome);
   }
   const executedSteps = outcomes.reduce((sum, outcome) => sum + outcome.steps.length, 0);
-  const failed = executedSteps === 0 || outcomes.some(({ status }) => status === 'differed');
+  const failed =
+    executedSteps === 0 || outcomes.some(({ status }) => status === 'differed' || status === 'broken');
   return { scenarios: outcomes, executedSteps, exitCode: failed ? 1 : 0 };
 }
 
@@ -85,17 +87,11 @@ export async function runScenario(scenario: Scenario, maker: LabMaker): Promise<
   const lab = await maker.make(scenario.machine);
   const steps: StepOutcome[] = [];
   let reason: string | undefined;
+  let broken = false;
   try {
     const runner = new StepRunner(lab);
-    const unknown = scenario.steps.find((step) => !runner.knows(step));
-    if (unknown !== undefined)
-      return {
-        name,
-        source,
-        status: 'skipped',
-        reason: `${lab.kernel} cannot do "${unknown.step}" (line ${unknown.line})`,
-        steps,
-      };
+    const lacking = missingStep(scenario, runner);
+    if (lacking !== undefined) return { name, source, status: 'skipped', reason: lacking, steps };
     for (const step of scenario.steps) {
       const outcome = judge(step, await runner.execute(step));
       steps.push(outcome);
@@ -104,14 +100,24 @@ export async function runScenario(scenario: Scenario, maker: LabMaker): Promise<
       break;
     }
   } catch (error) {
-    if (!(error instanceof StepError) && !(error instanceof AssertionError)) throw error;
-    reason = `${source}:${scenario.steps[steps.length]?.line ?? 0}: ${error.message}`;
+    broken = error instanceof LabFailure;
+    if (!(error instanceof StepError) && !(error instanceof AssertionError) && !broken) throw error;
+    reason = `${source}:${scenario.steps[steps.length]?.line ?? 0}: ${(error as Error).message}`; // one of these three
   } finally {
     reason = (await closed(lab)) ?? reason;
   }
   return reason === undefined
     ? { name, source, status: 'held', steps }
-    : { name, source, status: 'differed', reason, steps };
+    : { name, source, status: broken ? 'broken' : 'differed', reason, steps };
+}
+
+/** Why a lab cannot run a scenario, by the first step that it cannot do. */
+export function missingStep(scenario: Scenario, runner: StepRunner): string | undefined {
+  for (const step of scenario.steps) {
+    const reason = runner.lacks(step);
+    if (reason !== undefined) return `${reason} (line ${step.line})`;
+  }
+  return undefined;
 }
 
 /** Closes a lab; gives what it says of things left behind. */

@@ -40,6 +40,14 @@ function pointerTo(value: bigint): Uint8Array {
   return bytes;
 }
 
+function isSymbol(value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('sym:');
+}
+
+function bpAddrOf(attr: unknown): unknown {
+  return typeof attr === 'object' && attr !== null && 'bpAddr' in attr ? attr.bpAddr : undefined;
+}
+
 type Keys = Readonly<Record<string, unknown>>;
 type Handler = (keys: Keys) => Awaitable<StepResult>;
 
@@ -59,11 +67,19 @@ export class StepRunner {
     };
   }
 
-  /** Whether the lab can do a step. */
-  knows(step: ScenarioStep): boolean {
-    if (!Object.hasOwn(this.#handlers, step.step)) return false;
+  /** Why the lab cannot do a step; `undefined`: it can. */
+  lacks(step: ScenarioStep): string | undefined {
+    const lacking = this.#lab.lacks?.(step);
+    if (lacking !== undefined) return lacking;
+    if (!Object.hasOwn(this.#handlers, step.step)) return `${this.#lab.kernel} cannot do "${step.step}"`;
+    const symbol = Object.values(step.keys).some(isSymbol) || isSymbol(bpAddrOf(step.keys.attr));
+    if (symbol && this.#lab.machine === undefined) return `${this.#lab.kernel} resolves no kernel symbols`;
     const inner = step.step === 'nmi' ? [step.keys.in, ...(step.keys.do as unknown[])] : [];
-    return (inner as ScenarioStep[]).every((each) => this.knows(each)); // the parser has made steps of them
+    for (const each of inner as ScenarioStep[]) {
+      const reason = this.lacks(each); // the parser has made steps of them
+      if (reason !== undefined) return reason;
+    }
+    return undefined;
   }
 
   /** Does a step. A refusal of the kernel is a result; throws {@link StepError} for a step that makes no sense. */
