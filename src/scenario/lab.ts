@@ -126,4 +126,8 @@ export interface LabMaker {
   /** Why a scenario cannot run here; `undefined`: it can. */
   refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined;
   make(machine: ScenarioMachine): Awaitable<Lab>;
+  /** The machine that a scenario's is here, where that is not for the scenario to say: a model is made like it. */
+  adopt?(machine: ScenarioMachine): ScenarioMachine;
+  /** What others do on the machine at this moment that may change results; `undefined`: nothing. */
+  disturbance?(): string | undefined;
 }

@@ -18,6 +18,7 @@ const TRAP_PERF = 6;
 const SIGTRAP = 5;
 const SIGIO = 29;
 const restNs = 100_000n;
+const breakpointRegisters = 4;
 const cpuMaskBytes = 1024;
 
 /** Tasks of a live scenario: puppets, and "self", the runner. */
@@ -257,6 +258,30 @@ export class LiveLabMaker implements LabMaker {
         return `the live runner has no ${need} yet`;
     }
     return undefined;
+  }
+
+  adopt(machine: ScenarioMachine): ScenarioMachine {
+    return { ...machine, features: this.machine.features, paranoid: this.machine.paranoid };
+  }
+
+  /** Whether somebody else has breakpoints: then a CPU does not take four more. */
+  disturbance(): string | undefined {
+    this.#system ??= new System();
+    const calls = new LiveCalls(this.#system, (cpu) => cpu);
+    const fields = { type: PERF_TYPE_BREAKPOINT, bpType: 2, bpAddr: BigInt(pageBytes), bpLen: 1n };
+    const attr = encodePerfEventAttr({ ...fields, disabled: true });
+    try {
+      for (const cpu of this.machine.cpus)
+        for (let n = 0; n < breakpointRegisters; n++)
+          calls.perfEventOpen({ attr: attr.slice(), pid: -1, cpu, groupFd: -1, flags: 0 });
+      return undefined;
+    } catch (error) {
+      if (isKernelError(error, 'ENOSPC')) return 'somebody else on this machine has breakpoints';
+      if (isKernelError(error)) return undefined;
+      throw error;
+    } finally {
+      calls.closeAll();
+    }
   }
 
   make(machine: ScenarioMachine): LiveLab {
