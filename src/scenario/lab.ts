@@ -90,8 +90,6 @@ export interface LabMachine {
     cpu: number,
     access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
   ): void;
-  /** Whether any breakpoint exists. */
-  used(): boolean;
   symbol(name: string): bigint | undefined;
   /**
    * Does `work`; at its `at`-th interruption point an NMI comes, with `handler`. Gives whether it came.
@@ -112,6 +110,8 @@ export interface Lab {
   readonly machine?: LabMachine;
   /** Why it cannot do a step, where that is not told by an absent object. */
   lacks?(step: ScenarioStep): string | undefined;
+  /** Whether any breakpoint exists, the scenario's or another's. */
+  used?(): boolean;
   /** An fd of a file that is no perf event, and the number of an fd that is closed. */
   fileFd(): number;
   closedFd(): number;

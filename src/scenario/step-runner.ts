@@ -63,6 +63,7 @@ export class StepRunner {
     this.#handlers = {
       ...this.#taskHandlers(),
       ...this.#eventHandlers(),
+      ...(lab.used === undefined ? {} : { used: () => ({ errno: 0, used: lab.used?.() }) }),
       ...(lab.machine === undefined ? {} : this.#machineHandlers(lab.machine)),
     };
   }
@@ -354,7 +355,6 @@ export class StepRunner {
           });
         return done;
       },
-      used: () => ({ errno: 0, used: machine.used() }),
       nmi: (keys) => this.#nmi(machine, keys),
     };
   }

@@ -144,6 +144,23 @@ describe.skipIf(reason !== undefined)('the live lab', () => {
     });
   });
 
+  it('drops its own credentials and takes them back, and says whether a breakpoint exists', () => {
+    withLab((lab) => {
+      lab.tasks.spawn('A', {});
+      const open = (task: string) => () => watch(lab, task, 2, lab.tasks.dataAddress('A'));
+      lab.tasks.credentials('self', { user: 'nobody', caps: [] });
+      expect(open('A')).toThrow(/EACCES/);
+      lab.tasks.credentials('self', { user: 'nobody', caps: ['PERFMON'] });
+      expect(open('A')).not.toThrow();
+      lab.tasks.credentials('self', undefined);
+      expect([process.getuid?.(), process.geteuid?.()]).toEqual([0, 0]);
+      expect(open('A')).not.toThrow();
+      expect(lab.used()).toBe(true);
+      lab.tasks.credentials('self', { user: 'nobody', caps: [] });
+    });
+    expect(process.getuid?.()).toBe(0); // the lab's end took them back
+  });
+
   it('leaves no process and no fd behind', () => {
     const fds = (): number => fs.readdirSync('/proc/self/fd').length;
     withLab((lab) => lab.tasks.spawn('A', {})); // images of puppets are kept

@@ -9,6 +9,7 @@ import { StepError } from '../../scenario/values.ts';
 import { encodePerfEventAttr, PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
 import { LiveCalls } from './live-calls.ts';
 import { type LiveMachine, readLiveMachine } from './live-machine.ts';
+import { OwnCredentials } from './own-credentials.ts';
 import { accessWidths } from './puppet-code.ts';
 import { labelStride, pageBytes, puppetLayout } from './puppet-layout.ts';
 import { type Puppet, type PuppetSignal, PuppetStage } from './puppet-stage.ts';
@@ -26,6 +27,7 @@ class LiveTasks implements LabTasks {
   readonly #system: System;
   readonly #stage: PuppetStage;
   readonly #cpus: readonly number[];
+  readonly #credentials: OwnCredentials;
   readonly #tasks: Map<string, Puppet> = new Map();
   #places = 0;
   /** The mask of this thread before a scenario moved it. */
@@ -35,6 +37,7 @@ class LiveTasks implements LabTasks {
     this.#system = system;
     this.#stage = stage;
     this.#cpus = cpus;
+    this.#credentials = new OwnCredentials(system);
   }
 
   #get(name: string): Puppet {
@@ -71,8 +74,13 @@ class LiveTasks implements LabTasks {
     this.#stage.exit(this.#get(name));
   }
 
-  credentials(): void {
-    throw new StepError('credentials do not change live yet');
+  credentials(
+    name: string,
+    drop: { readonly user: string; readonly caps: readonly string[] } | undefined,
+  ): void {
+    if (name !== 'self') throw new StepError('the live runner changes no credentials but its own yet');
+    if (drop === undefined) this.#credentials.restore();
+    else this.#credentials.drop(drop.user, drop.caps);
   }
 
   /** It sleeps for a moment, which it can only by being switched out. */
@@ -130,6 +138,7 @@ class LiveTasks implements LabTasks {
   }
 
   close(): void {
+    this.#credentials.restore();
     if (this.#ownMask !== undefined) {
       const mask = this.#ownMask;
       this.#system.scratch((scratch) =>
@@ -182,16 +191,43 @@ function labSignal({ signal, code, words }: PuppetSignal): LabSignal {
   return { signal, code, addr: first };
 }
 
+/** Whether there is a breakpoint anywhere: then some CPU does not take as many events as it has registers. */
+function breakpointsExist(system: System, cpus: readonly number[]): boolean {
+  const calls = new LiveCalls(system, (cpu) => cpu);
+  const fields = { type: PERF_TYPE_BREAKPOINT, bpType: 2, bpAddr: BigInt(pageBytes), bpLen: 1n };
+  const attr = encodePerfEventAttr({ ...fields, disabled: true });
+  try {
+    for (const cpu of cpus)
+      for (let n = 0; n < breakpointRegisters; n++)
+        calls.perfEventOpen({ attr: attr.slice(), pid: -1, cpu, groupFd: -1, flags: 0 });
+    return false;
+  } catch (error) {
+    if (isKernelError(error, 'ENOSPC')) return true;
+    if (isKernelError(error)) return false; // nobody may ask here
+    throw error;
+  } finally {
+    calls.closeAll();
+  }
+}
+
 /** The machine's Linux as a place for scenarios. */
 export class LiveLab implements Lab {
   readonly kernel = 'linux';
   readonly calls: LiveCalls;
   readonly tasks: LiveTasks;
+  readonly #system: System;
   readonly #stage: PuppetStage;
+  readonly #live: LiveMachine;
+  readonly #paranoid: number;
   #fileFd = -1;
 
-  constructor(system: System, stage: PuppetStage, cpus: readonly number[]) {
+  /** `live` is the machine that there is, `machine` the one that the scenario asks for. */
+  constructor(system: System, stage: PuppetStage, live: LiveMachine, machine: ScenarioMachine) {
+    this.#system = system;
     this.#stage = stage;
+    this.#live = live;
+    this.#paranoid = machine.paranoid;
+    const cpus = live.cpus.slice(0, machine.cpus);
     const first = cpus.length;
     // CPUs that the scenario's machine lacks must be lacking here too, however many there are.
     this.calls = new LiveCalls(system, (cpu) => (cpu < 0 ? cpu : (cpus[cpu] ?? 1_000_000 + cpu - first)));
@@ -199,10 +235,21 @@ export class LiveLab implements Lab {
   }
 
   lacks(step: ScenarioStep): string | undefined {
-    if (step.step === 'credentials') return 'the live runner does not change credentials yet';
+    if (step.step === 'credentials') {
+      if (step.keys.task !== 'self') return 'the live runner changes no credentials but its own yet';
+      if (!this.#live.root) return 'credentials are changed by root';
+      const { paranoid } = this.#live;
+      return paranoid === this.#paranoid
+        ? undefined
+        : `kernel.perf_event_paranoid is ${paranoid} here, not ${this.#paranoid}`;
+    }
     if (step.step !== 'trap') return undefined;
     const routine = step.keys.kind === 'icebp' ? 'icebp' : 'int3';
     return this.#stage.endures(routine) ? undefined : `an ${routine} never ends on this machine`;
+  }
+
+  used(): boolean {
+    return breakpointsExist(this.#system, this.#live.cpus);
   }
 
   fileFd(): number {
@@ -261,34 +308,23 @@ export class LiveLabMaker implements LabMaker {
   }
 
   adopt(machine: ScenarioMachine): ScenarioMachine {
-    return { ...machine, features: this.machine.features, paranoid: this.machine.paranoid };
+    const { features, paranoid, root } = this.machine;
+    // Root is not asked; who drops to less asks for a level that this machine must have.
+    return { ...machine, features, paranoid: root ? machine.paranoid : paranoid };
   }
 
-  /** Whether somebody else has breakpoints: then a CPU does not take four more. */
   disturbance(): string | undefined {
     this.#system ??= new System();
-    const calls = new LiveCalls(this.#system, (cpu) => cpu);
-    const fields = { type: PERF_TYPE_BREAKPOINT, bpType: 2, bpAddr: BigInt(pageBytes), bpLen: 1n };
-    const attr = encodePerfEventAttr({ ...fields, disabled: true });
-    try {
-      for (const cpu of this.machine.cpus)
-        for (let n = 0; n < breakpointRegisters; n++)
-          calls.perfEventOpen({ attr: attr.slice(), pid: -1, cpu, groupFd: -1, flags: 0 });
-      return undefined;
-    } catch (error) {
-      if (isKernelError(error, 'ENOSPC')) return 'somebody else on this machine has breakpoints';
-      if (isKernelError(error)) return undefined;
-      throw error;
-    } finally {
-      calls.closeAll();
-    }
+    return breakpointsExist(this.#system, this.machine.cpus)
+      ? 'somebody else on this machine has breakpoints'
+      : undefined;
   }
 
   make(machine: ScenarioMachine): LiveLab {
     assert(this.refuses(machine, []) === undefined, 'a lab is made for scenarios that it does not refuse');
     this.#system ??= new System();
     this.#stage ??= new PuppetStage(this.#system);
-    return new LiveLab(this.#system, this.#stage, this.machine.cpus.slice(0, machine.cpus));
+    return new LiveLab(this.#system, this.#stage, this.machine, machine);
   }
 
   close(): void {

@@ -211,10 +211,6 @@ class ModelLabMachine implements LabMachine {
     );
   }
 
-  used(): boolean {
-    return this.#host.core.isUsed();
-  }
-
   symbol(name: string): bigint | undefined {
     return this.#host.machine.symbol(name);
   }
@@ -254,6 +250,10 @@ export class ModelLab implements Lab {
 
   get calls(): Lab['calls'] {
     return this.host.calls;
+  }
+
+  used(): boolean {
+    return this.host.core.isUsed();
   }
 
   fileFd(): number {
