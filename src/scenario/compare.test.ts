@@ -32,6 +32,7 @@ describe('comparison of two kernels', () => {
     const comparison = new Comparison();
     expect(comparison.difference(read, [times(5n, 5n), times(70n, 70n)])).toBeUndefined();
     expect(comparison.difference(read, [times(5n, 0n), times(70n, 30n)])).toBeUndefined();
+    expect(comparison.difference(read, [times(0n, 0n), times(70n, 30n)])).toBeUndefined();
     expect(comparison.difference(read, [times(5n, 5n), times(70n, 30n)])?.field).toBe('times');
   });
 

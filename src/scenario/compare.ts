@@ -38,26 +38,38 @@ export class Comparison {
       this.#open.delete(event);
       this.#vague.delete(event);
     }
-    const [first, second] = results.map((result) => comparable(plainValue(result), vague));
+    const timeless = results.some((result) => !timePassed(plainValue(result)));
+    const [first, second] = results.map((result) => comparable(plainValue(result), { vague, timeless }));
     return fieldDifference(first, second, '');
   }
 }
 
+interface Leniency {
+  /** Counts are not compared. */
+  readonly vague: boolean;
+  /** On one of the kernels no time passed: then times have no order. */
+  readonly timeless: boolean;
+}
+
+function timePassed(value: unknown): boolean {
+  return !isFields(value) || !('timeEnabled' in value) || value.timeEnabled !== 0;
+}
+
 /** A result with what cannot be compared taken out, and times replaced by their order. */
-function comparable(value: unknown, vague: boolean): unknown {
-  if (Array.isArray(value)) return value.map((entry) => comparable(entry, vague));
+function comparable(value: unknown, lenient: Leniency): unknown {
+  if (Array.isArray(value)) return value.map((entry) => comparable(entry, lenient));
   if (!isFields(value)) return value;
   const fields: Record<string, unknown> = {};
   for (const [key, entry] of Object.entries(value)) {
-    if (key === 'timeEnabled' || key === 'timeRunning' || (vague && key === 'value')) continue;
+    if (key === 'timeEnabled' || key === 'timeRunning' || (lenient.vague && key === 'value')) continue;
     fields[key] =
       key === 'addr' && String(entry).startsWith('0x') && entry !== '0x0'
         ? 'elsewhere'
-        : comparable(entry, vague);
+        : comparable(entry, lenient);
   }
   if ('timeEnabled' in value) fields.timeEnabled = 'told';
   if ('timeRunning' in value) fields.timeRunning = 'told';
-  if ('timeEnabled' in value && 'timeRunning' in value) {
+  if ('timeEnabled' in value && 'timeRunning' in value && !lenient.timeless) {
     const [enabled, running] = [BigInt(String(value.timeEnabled)), BigInt(String(value.timeRunning))];
     fields.times = running === enabled ? 'all the time' : running < enabled ? 'not all the time' : 'wrong';
   }
