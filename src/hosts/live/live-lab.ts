@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
-import { isKernelError } from '../../base/kernel-error.ts';
+import { isKernelError, KernelError } from '../../base/kernel-error.ts';
 import { System } from '../../linux/system.ts';
 import type { ScenarioMachine, ScenarioStep } from '../../scenario/format.ts';
 import type { Lab, LabMaker, LabSignal, LabTasks, TaskAction } from '../../scenario/lab.ts';
@@ -18,6 +18,8 @@ import { syscalls } from './syscalls.ts';
 const TRAP_PERF = 6;
 const SIGTRAP = 5;
 const SIGIO = 29;
+/** What remains of a task whose tid went to the thread that executed. */
+const nobodyTid = 0x3fff_ffff;
 const restNs = 100_000n;
 const breakpointRegisters = 4;
 const cpuMaskBytes = 1024;
@@ -29,6 +31,8 @@ class LiveTasks implements LabTasks {
   readonly #cpus: readonly number[];
   readonly #credentials: OwnCredentials;
   readonly #tasks: Map<string, Puppet> = new Map();
+  /** Ended ones whose tid may be another's, since a thread of their process executed. */
+  readonly #replaced: Set<Puppet> = new Set();
   #places = 0;
   /** The mask of this thread before a scenario moved it. */
   #ownMask: Uint8Array | undefined;
@@ -67,7 +71,10 @@ class LiveTasks implements LabTasks {
   }
 
   exec(name: string): void {
-    this.#stage.exec(this.#get(name));
+    const puppet = this.#get(name);
+    this.#stage.exec(puppet);
+    for (const other of this.#tasks.values())
+      if (other !== puppet && other.process === puppet.process) this.#replaced.add(other);
   }
 
   exit(name: string): void {
@@ -96,6 +103,7 @@ class LiveTasks implements LabTasks {
       return;
     }
     const puppet = this.#get(name);
+    if (puppet.ended) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
     this.#setAffinity(puppet.tid, target);
     this.#stage.perform(puppet, 'nothing', []); // it has run there when the step ends
   }
@@ -122,7 +130,9 @@ class LiveTasks implements LabTasks {
   }
 
   tid(name: string): number {
-    return name === 'self' ? process.pid : this.#get(name).tid;
+    if (name === 'self') return process.pid;
+    const puppet = this.#get(name);
+    return this.#replaced.has(puppet) ? nobodyTid : puppet.tid;
   }
 
   #base(name: string): bigint {

@@ -54,6 +54,8 @@ export const slot = {
   signals: 144,
   /** The first bytes of each siginfo. */
   signalRecords: 256,
+  /** Path of an execve. */
+  path: 3072,
 } as const;
 
 /** Bytes kept of a siginfo: si_signo, si_code, and the first three words of its union. */

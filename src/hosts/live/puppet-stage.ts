@@ -41,7 +41,8 @@ const answerSlices = 250;
 const trialSlices = 10;
 /** A place that no scenario reaches. */
 const trialPlace = 400;
-const pathText = '/proc/self/exe';
+/** Of the thread: the process's own is gone with its first thread. */
+const pathText = '/proc/thread-self/exe';
 
 /** A task that the stage made. */
 export interface Puppet {
@@ -115,7 +116,7 @@ export class PuppetStage {
     // A region of the address space that programs do not use, another one for every runner: a breakpoint on a CPU sees
     // all that runs there.
     this.#region = 0x1000_0000_0000n + (BigInt(randomBytes(4).readUInt32LE() & 0xffff) << 30n);
-    for (let n = slotCount - 1; n > 0; n--) this.#freeSlots.push(n); // slot 0 is of "self"
+    this.clear();
   }
 
   get selfBase(): bigint {
@@ -249,13 +250,13 @@ export class PuppetStage {
   exec(puppet: Puppet): void {
     const at = puppet.slotNumber * slotBytes;
     const own = puppet.process.base + BigInt(puppetLayout.control + at);
-    const path = new Uint8Array(this.#control.buffer, at + slot.scratch, 16);
+    const path = new Uint8Array(this.#control.buffer, at + slot.path, 32);
     path.fill(0);
     for (let n = 0; n < pathText.length; n++) path[n] = pathText.charCodeAt(n);
     this.#put(at + slot.argv, own + BigInt(slot.name));
     this.#put(at + slot.argv + 8, 0n);
     this.#put(at + slot.name, BigInt(puppet.slotNumber + 1)); // one character and its NUL
-    const args = [slot.scratch, slot.argv, slot.argv + 8]; // the environment is empty
+    const args = [slot.path, slot.argv, slot.argv + 8]; // the environment is empty
     args.forEach((offset, n) => {
       this.#put(at + slot.arguments + 8 * n, own + BigInt(offset));
     });
@@ -284,6 +285,9 @@ export class PuppetStage {
   /** Ends all puppets of the stage. */
   clear(): void {
     for (const process of this.#processes) this.#end(process);
+    this.#puppets.clear();
+    this.#freeSlots.length = 0;
+    for (let n = slotCount - 1; n > 0; n--) this.#freeSlots.push(n); // slot 0 is of "self"
   }
 
   #end(process: PuppetProcess): void {

@@ -1,5 +1,7 @@
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
+import { errnoValues } from '../../base/errno.ts';
+import { KernelError } from '../../base/kernel-error.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
@@ -18,6 +20,7 @@ const processBase = 0x5555_0000_0000n;
 const processStride = 0x1000_0000n;
 const dataOffset = 0x10_0000n;
 const codeStride = 16n;
+const stepNs = 1000;
 const kernelIp = 0xffff_ffff_8100_0000n;
 const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL'];
 
@@ -47,6 +50,18 @@ class ModelLabTasks implements LabTasks {
     return found;
   }
 
+  /** A task that can act. A task that ended is as good as none. */
+  #living(name: string): LabTask {
+    const found = this.#get(name);
+    if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
+    return found;
+  }
+
+  /** Whatever a task does takes some time. */
+  #pass(): void {
+    this.#host.machine.advance(stepNs);
+  }
+
   spawn(name: string, options: { readonly cpu?: number }): void {
     const base = this.#newBase();
     this.#tasks.set(name, { task: this.#host.machine.spawn({ name, ip: base, ...options }), base });
@@ -61,16 +76,16 @@ class ModelLabTasks implements LabTasks {
   }
 
   #clone(name: string, as: string, thread: boolean): void {
-    const { task, base } = this.#get(name);
+    const { task, base } = this.#living(name);
     this.#tasks.set(as, { task: this.#host.machine.clone(task, { thread, name: as }), base });
   }
 
   exec(name: string): void {
-    this.#host.machine.exec(this.#get(name).task);
+    this.#host.machine.exec(this.#living(name).task);
   }
 
   exit(name: string): void {
-    this.#host.machine.exit(this.#get(name).task);
+    this.#host.machine.exit(this.#living(name).task);
   }
 
   credentials(
@@ -92,16 +107,18 @@ class ModelLabTasks implements LabTasks {
   }
 
   reschedule(name: string): void {
-    this.#host.machine.reschedule(this.#get(name).task);
+    this.#host.machine.reschedule(this.#living(name).task);
+    this.#pass();
   }
 
   migrate(name: string, cpu: number): void {
     if (this.#host.machine.cpus[cpu]?.online !== true) throw new StepError(`CPU ${cpu} is not online`);
-    this.#host.machine.migrate(this.#get(name).task, cpu);
+    this.#host.machine.migrate(this.#living(name).task, cpu);
+    this.#pass();
   }
 
   act(name: string, action: TaskAction): readonly LabSignal[] {
-    const { task } = this.#get(name);
+    const { task } = this.#living(name);
     const { machine } = this.#host;
     const before = task.received.length;
     // The instructions themselves stand where no breakpoint of a scenario can be.
