@@ -253,6 +253,10 @@ export class LiveLab implements Lab {
         ? undefined
         : `kernel.perf_event_paranoid is ${paranoid} here, not ${this.#paranoid}`;
     }
+    const { attr, task } = step.keys;
+    if (step.step === 'open' && task === 'self' && typeof attr === 'object' && attr !== null)
+      if ('inherit' in attr && attr.inherit === true)
+        return 'an event of the runner that is inherited would go to the puppets that it starts';
     if (step.step !== 'trap') return undefined;
     const routine = step.keys.kind === 'icebp' ? 'icebp' : 'int3';
     return this.#stage.endures(routine) ? undefined : `an ${routine} never ends on this machine`;
