@@ -34,6 +34,7 @@ const table: Readonly<
     ],
   },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },
+  'hosts/live': { may: ['base', 'uapi', 'ring', 'surface', 'linux', 'scenario'], node: true },
   symbols: { may: ['base'] },
   watch: { may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols'], packages: ['iced-x86'] },
   api: {
@@ -44,7 +45,7 @@ const table: Readonly<
   cli: {
     may: [
       ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch', 'api'],
-      ...['scenario', 'hosts/model'],
+      ...['scenario', 'hosts/model', 'hosts/live'],
     ],
     node: true,
     packages: ['commander'],

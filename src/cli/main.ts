@@ -100,7 +100,11 @@ async function main(): Promise<number> {
     .command('run')
     .description('run scenarios: scripts of tasks, breakpoints and accesses with what must come of them')
     .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')
-    .option('--on <kernel>', 'the kernel that answers: model, our own on a simulated machine', 'model')
+    .option(
+      '--on <kernel>',
+      'the kernel that answers: model (our own, simulated), linux (this machine), both',
+      'model',
+    )
     .option('--json', 'an object a step, with its result')
     .addHelpText('after', runHelp)
     .action(async (files: string[], flags: object) => {

@@ -1,3 +1,4 @@
+import { LiveLabMaker } from '../hosts/live/live-lab.ts';
 import { ModelLabMaker } from '../hosts/model/model-lab.ts';
 import { renderTotals, reportObjects, scenarioLine } from '../scenario/report.ts';
 import { runScenarioFiles } from '../scenario/run.ts';
@@ -13,20 +14,29 @@ export interface RunFlags {
 }
 
 /**
- * `trapline run`: runs scenarios, a line each, then the totals; with `--json` an object a step. docs/spec/09 "Runner".
+ * `trapline run`: runs scenarios on the model, on the machine's Linux, or on both and compares; a line each, then the totals; with `--json` an object a step. docs/spec/09 "Runner".
  * @returns 0: all held; 1: a step differed, or none was executed. A text that is no scenario is a `UsageError`.
  */
 export async function runCommand(files: readonly string[], flags: RunFlags): Promise<number> {
-  checkKernel(flags.on ?? 'model');
+  const on = kernelOf(flags.on ?? 'model');
   const sources = readScenarioFiles(files);
   const json = flags.json === true;
   const out = new Output(1);
-  const report = await runScenarioFiles(sources, {
-    maker: new ModelLabMaker(),
-    onScenario: (outcome) => {
-      if (!json) out.line(printable(scenarioLine(outcome)));
-    },
-  });
+  const live = on === 'model' ? undefined : new LiveLabMaker();
+  const onScenario = (outcome: Parameters<typeof scenarioLine>[0]): void => {
+    if (!json) out.line(printable(scenarioLine(outcome)));
+    out.flush();
+  };
+  let report: Awaited<ReturnType<typeof runScenarioFiles>>;
+  try {
+    report = await runScenarioFiles(sources, {
+      maker: on === 'linux' && live !== undefined ? live : new ModelLabMaker(),
+      ...(on === 'both' && live !== undefined ? { against: live } : {}),
+      onScenario,
+    });
+  } finally {
+    live?.close();
+  }
   if (report.syntaxError !== undefined) throw new UsageError(report.syntaxError.message);
   if (json) for (const object of reportObjects(report)) out.line(JSON.stringify(object));
   else out.line(renderTotals(report));
@@ -34,9 +44,9 @@ export async function runCommand(files: readonly string[], flags: RunFlags): Pro
   return report.exitCode;
 }
 
-function checkKernel(name: string): void {
-  if (name === 'model') return;
-  if (name === 'linux' || name === 'both')
-    throw new UsageError(`--on ${name}: scenarios run on the model only so far (--on model)`);
-  throw new UsageError(`--on ${name}: expected model`);
+type Kernel = 'model' | 'linux' | 'both';
+
+function kernelOf(name: string): Kernel {
+  if (name === 'model' || name === 'linux' || name === 'both') return name;
+  throw new UsageError(`--on ${name}: expected model, linux or both`);
 }

@@ -136,7 +136,7 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
     },
     modelOnly: true,
   },
-  used: { keys: {}, modelOnly: true },
+  used: { keys: {} },
   vm: { keys: { as: required('text'), vcpu: optional('text'), program: optional('any') }, modelOnly: true },
   vcpuRun: { keys: { vcpu: required('text') }, modelOnly: true },
   vcpuIoctl: {

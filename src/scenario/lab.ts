@@ -1,9 +1,20 @@
 import type { PerfSystemCalls } from '../surface/perf-calls.ts';
 import type { PerfEventAttr } from '../uapi/perf-event-attr.ts';
-import type { ScenarioMachine } from './format.ts';
+import type { ScenarioMachine, ScenarioStep } from './format.ts';
 
 /** A value, now or later: a model answers at once, a live kernel may not. */
 export type Awaitable<T> = T | Promise<T>;
+
+/**
+ * A lab that broke, as when a live task died that nobody told to: neither a refusal nor a disagreement. The message says
+ * of what.
+ */
+export class LabFailure extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LabFailure';
+  }
+}
 
 /** A signal that a task got. */
 export interface LabSignal {
@@ -79,8 +90,6 @@ export interface LabMachine {
     cpu: number,
     access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
   ): void;
-  /** Whether any breakpoint exists. */
-  used(): boolean;
   symbol(name: string): bigint | undefined;
   /**
    * Does `work`; at its `at`-th interruption point an NMI comes, with `handler`. Gives whether it came.
@@ -99,6 +108,10 @@ export interface Lab {
   readonly calls: PerfSystemCalls;
   readonly tasks: LabTasks;
   readonly machine?: LabMachine;
+  /** Why it cannot do a step, where that is not told by an absent object. */
+  lacks?(step: ScenarioStep): string | undefined;
+  /** Whether any breakpoint exists, the scenario's or another's. */
+  used?(): boolean;
   /** An fd of a file that is no perf event, and the number of an fd that is closed. */
   fileFd(): number;
   closedFd(): number;
@@ -113,4 +126,8 @@ export interface LabMaker {
   /** Why a scenario cannot run here; `undefined`: it can. */
   refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined;
   make(machine: ScenarioMachine): Awaitable<Lab>;
+  /** The machine that a scenario's is here, where that is not for the scenario to say: a model is made like it. */
+  adopt?(machine: ScenarioMachine): ScenarioMachine;
+  /** What others do on the machine at this moment that may change results; `undefined`: nothing. */
+  disturbance?(): string | undefined;
 }

@@ -6,7 +6,7 @@ export function scenarioLine(outcome: ScenarioOutcome): string {
   const what =
     status === 'held'
       ? `ok      ${name} (${plural(steps.length, 'step')})`
-      : `${status === 'skipped' ? 'skipped' : 'DIFFERS'} ${name}`;
+      : `${{ skipped: 'skipped', differed: 'DIFFERS', broken: 'BROKEN ' }[status]} ${name}`;
   return reason === undefined ? what : `${what}: ${reason}`;
 }
 
@@ -20,7 +20,8 @@ export function renderReport(report: RunReport): string {
 export function renderTotals(report: RunReport): string {
   const count = (status: ScenarioOutcome['status']): number =>
     report.scenarios.filter((outcome) => outcome.status === status).length;
-  const totals = `${plural(report.scenarios.length, 'scenario')}: ${count('held')} held, ${count('differed')} differed, ${count('skipped')} skipped; ${plural(report.executedSteps, 'step')} executed`;
+  const broken = count('broken');
+  const totals = `${plural(report.scenarios.length, 'scenario')}: ${count('held')} held, ${count('differed')} differed, ${count('skipped')} skipped${broken === 0 ? '' : `, ${broken} broken`}; ${plural(report.executedSteps, 'step')} executed`;
   return report.executedSteps === 0 ? `${totals}: nothing was executed` : totals;
 }
 

@@ -44,6 +44,14 @@ function pointerTo(value: bigint): Uint8Array {
   return bytes;
 }
 
+function isSymbol(value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('sym:');
+}
+
+function bpAddrOf(attr: unknown): unknown {
+  return typeof attr === 'object' && attr !== null && 'bpAddr' in attr ? attr.bpAddr : undefined;
+}
+
 type Keys = Readonly<Record<string, unknown>>;
 type Handler = (keys: Keys) => Awaitable<StepResult>;
 
@@ -59,15 +67,24 @@ export class StepRunner {
     this.#handlers = {
       ...this.#taskHandlers(),
       ...this.#eventHandlers(),
+      ...(lab.used === undefined ? {} : { used: () => ({ errno: 0, used: lab.used?.() }) }),
       ...(lab.machine === undefined ? {} : this.#machineHandlers(lab.machine)),
     };
   }
 
-  /** Whether the lab can do a step. */
-  knows(step: ScenarioStep): boolean {
-    if (!Object.hasOwn(this.#handlers, step.step)) return false;
+  /** Why the lab cannot do a step; `undefined`: it can. */
+  lacks(step: ScenarioStep): string | undefined {
+    const lacking = this.#lab.lacks?.(step);
+    if (lacking !== undefined) return lacking;
+    if (!Object.hasOwn(this.#handlers, step.step)) return `${this.#lab.kernel} cannot do "${step.step}"`;
+    const symbol = Object.values(step.keys).some(isSymbol) || isSymbol(bpAddrOf(step.keys.attr));
+    if (symbol && this.#lab.machine === undefined) return `${this.#lab.kernel} resolves no kernel symbols`;
     const inner = step.step === 'nmi' ? [step.keys.in, ...(step.keys.do as unknown[])] : [];
-    return (inner as ScenarioStep[]).every((each) => this.knows(each)); // the parser has made steps of them
+    for (const each of inner as ScenarioStep[]) {
+      const reason = this.lacks(each); // the parser has made steps of them
+      if (reason !== undefined) return reason;
+    }
+    return undefined;
   }
 
   /** Does a step. A refusal of the kernel is a result; throws {@link StepError} for a step that makes no sense. */
@@ -357,7 +374,6 @@ export class StepRunner {
           });
         return done;
       },
-      used: () => ({ errno: 0, used: machine.used() }),
       nmi: (keys) => this.#nmi(machine, keys),
     };
   }

@@ -1,5 +1,7 @@
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
+import { errnoValues } from '../../base/errno.ts';
+import { KernelError } from '../../base/kernel-error.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
@@ -19,6 +21,7 @@ const processStride = 0x1000_0000n;
 const dataOffset = 0x10_0000n;
 const codeStride = 16n;
 const accessOffset = 0x8000n;
+const stepNs = 1000;
 const kernelIp = 0xffff_ffff_8100_0000n;
 const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL'];
 
@@ -48,10 +51,16 @@ class ModelLabTasks implements LabTasks {
     return found;
   }
 
-  #alive(name: string): SimTask {
-    const { task } = this.#get(name);
-    if (!task.alive) throw new StepError(`task "${name}" has ended`);
-    return task;
+  /** A task that can act. A task that ended is as good as none. */
+  #living(name: string): LabTask {
+    const found = this.#get(name);
+    if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
+    return found;
+  }
+
+  /** Whatever a task does takes some time. */
+  #pass(): void {
+    this.#host.machine.advance(stepNs);
   }
 
   spawn(name: string, options: { readonly cpu?: number }): void {
@@ -69,16 +78,16 @@ class ModelLabTasks implements LabTasks {
   }
 
   #clone(name: string, as: string, thread: boolean): void {
-    const { base } = this.#get(name);
-    this.#tasks.set(as, { task: this.#host.machine.clone(this.#alive(name), { thread, name: as }), base });
+    const { task, base } = this.#living(name);
+    this.#tasks.set(as, { task: this.#host.machine.clone(task, { thread, name: as }), base });
   }
 
   exec(name: string): void {
-    this.#host.machine.exec(this.#alive(name));
+    this.#host.machine.exec(this.#living(name).task);
   }
 
   exit(name: string): void {
-    this.#host.machine.exit(this.#alive(name));
+    this.#host.machine.exit(this.#living(name).task);
   }
 
   credentials(
@@ -100,12 +109,14 @@ class ModelLabTasks implements LabTasks {
   }
 
   reschedule(name: string): void {
-    this.#host.machine.reschedule(this.#alive(name));
+    this.#host.machine.reschedule(this.#living(name).task);
+    this.#pass();
   }
 
   migrate(name: string, cpu: number): void {
     this.#checkOnline(cpu);
-    this.#host.machine.migrate(this.#alive(name), cpu);
+    this.#host.machine.migrate(this.#living(name).task, cpu);
+    this.#pass();
   }
 
   #checkOnline(cpu: number): void {
@@ -113,7 +124,7 @@ class ModelLabTasks implements LabTasks {
   }
 
   act(name: string, action: TaskAction): readonly LabSignal[] {
-    const { task } = this.#get(name);
+    const { task } = this.#living(name);
     const { machine } = this.#host;
     const before = task.received.length;
     const ip = this.accessAddress(name);
@@ -232,10 +243,6 @@ class ModelLabMachine implements LabMachine {
     );
   }
 
-  used(): boolean {
-    return this.#host.core.isUsed();
-  }
-
   symbol(name: string): bigint | undefined {
     return this.#host.machine.symbol(name);
   }
@@ -275,6 +282,10 @@ export class ModelLab implements Lab {
 
   get calls(): Lab['calls'] {
     return this.host.calls;
+  }
+
+  used(): boolean {
+    return this.host.core.isUsed();
   }
 
   fileFd(): number {

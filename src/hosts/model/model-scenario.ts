@@ -61,9 +61,10 @@ export class ModelScenario implements Names {
       maker.make(scenario.machine),
       options.pause ?? (() => Promise.resolve()),
     );
-    const unknown = scenario.steps.find((step) => !started.#runner.knows(step));
-    if (unknown !== undefined)
-      throw new StepError(`${scenario.source}:${unknown.line}: the model cannot do "${unknown.step}"`);
+    for (const step of scenario.steps) {
+      const lack = started.#runner.lacks(step);
+      if (lack !== undefined) throw new StepError(`${scenario.source}:${step.line}: ${lack}`);
+    }
     const setUp = setUpLength(scenario.steps);
     while (started.#done < setUp) await started.#next();
     return started;

@@ -119,17 +119,18 @@ export class EventControl {
 
   /**
    * Takes an event out of its context, into a final state. Siblings of a leader that goes are events of their own from
-   * then on. Its slot stays reserved.
+   * then on, unless the group is kept: then it can still be read as one. Its slot stays reserved.
    */
-  detach(event: PerfEvent, state: EventState): void {
+  detach(event: PerfEvent, state: EventState, options: { readonly keepGroup?: boolean } = {}): void {
     const { context } = event;
     const { scheduler } = this.#kernel;
     if (context !== null) {
       if (context.on !== null) this.#kernel.onCpu(context.on, () => scheduler.eventOut(event));
       scheduler.updateGroupTime(event.leader);
-      this.#leaveGroup(event);
-      event.context = null;
     }
+    if (options.keepGroup !== true) this.#leaveGroup(event);
+    else if (event.leader === event) context?.remove(event);
+    event.context = null;
     event.state = state;
   }
 

@@ -71,7 +71,7 @@ export function leaveTask(kernel: PerfKernel, task: Task): void {
   if (context === null) return;
   for (const event of context.events()) {
     if (event.parent !== null) kernel.control.destroyCopy(event);
-    else kernel.control.detach(event, eventStates.exit);
+    else kernel.control.detach(event, eventStates.exit, { keepGroup: true });
   }
 }
 

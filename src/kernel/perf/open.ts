@@ -14,6 +14,7 @@ import {
   clockOf,
   perfmonCapable,
 } from './attr-check.ts';
+import { eventStates } from './event-state.ts';
 import { failure } from './failure.ts';
 import type { PerfEvent } from './perf-event.ts';
 import type { PerfKernel } from './perf-kernel.ts';
@@ -55,6 +56,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   if ((flags & PERF_FLAG_PID_CGROUP) !== 0 && (pid === -1 || cpu === -1))
     throw failure('EINVAL', 'PID_CGROUP needs a group and a CPU');
   const found = request.group?.() ?? null;
+  if (found?.state === eventStates.exit) throw failure('ENODEV', 'the leader belonged to a task that ended');
   const leader = (flags & PERF_FLAG_FD_NO_GROUP) !== 0 ? null : found;
   if ((flags & PERF_FLAG_PID_CGROUP) !== 0) throw failure('EBADF', 'there are no control groups');
   const task = findTarget(kernel, caller, pid);

@@ -12,7 +12,7 @@ import {
   PERF_EVENT_IOC_SET_FILTER,
   PERF_IOC_FLAG_GROUP,
 } from '../../uapi/perf-event-ioctl.ts';
-import { readAttr } from './attr-check.ts';
+import { checkAttr, readAttr } from './attr-check.ts';
 import { eventStates } from './event-state.ts';
 import { failure } from './failure.ts';
 import { FileTable } from './file-table.ts';
@@ -84,6 +84,7 @@ export class ModelPerfCalls implements PerfSystemCalls {
       case PERF_EVENT_IOC_MODIFY_ATTRIBUTES: {
         const sysAdmin = this.#caller().credentials.capabilities.has('SYS_ADMIN');
         const attr = readAttr(pointed(argument, 0));
+        checkAttr(attr);
         this.#kernel.call(() => control.modifyAttributes(event, attr, { sysAdmin }));
         return 0;
       }
