@@ -7,7 +7,6 @@ import { type SessionOptions, WatchSession } from '../watch/watch-session.ts';
 import { parseDuration } from './durations.ts';
 import { UsageError } from './errors.ts';
 import { Interrupts } from './interrupts.ts';
-import { scenarioTarget, startScenario } from './model-session.ts';
 import { type Output, openOutput } from './output.ts';
 import { type TargetFlags, targetOf } from './target-options.ts';
 
@@ -39,9 +38,17 @@ export async function openSession(
   more: Pick<SessionOptions, 'stacks' | 'countOnly' | 'maxHits'>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
-  const scenario = flags.on === undefined ? undefined : await startOnModel(flags.on, flags, command, more);
+  // Loaded only when it is asked for: a live watch is armed the sooner.
+  const model = flags.on === undefined ? undefined : await import('./model-session.ts');
+  let scenario: ModelScenario | undefined;
+  if (model !== undefined && flags.on !== undefined) {
+    refuseOnModel(flags, command, more);
+    scenario = await model.startScenario(flags.on);
+  }
   const target =
-    scenario === undefined ? targetOf(flags, command) : scenarioTarget(flags, requests, scenario);
+    scenario === undefined || model === undefined
+      ? targetOf(flags, command)
+      : model.scenarioTarget(flags, requests, scenario);
   const durationMs = flags.for === undefined ? undefined : parseDuration(flags.for);
   const { out, begin, abandon } = openOutput(flags.output);
   let session: WatchSession;
@@ -74,17 +81,15 @@ export async function openSession(
   };
 }
 
-/** Starts the scenario; what the model has not got is refused. */
-async function startOnModel(
-  on: string,
+/** Throws `UsageError` for what the model has not got. */
+function refuseOnModel(
   flags: SessionFlags & { readonly asm?: boolean },
   command: readonly string[] | undefined,
   more: Pick<SessionOptions, 'stacks'>,
-): Promise<ModelScenario> {
+): void {
   if (command !== undefined) throw new UsageError('--on model runs its scenario, not a command');
   if (flags.for !== undefined)
     throw new UsageError("--for is no end of a scenario: its time is the model's own; give --max-hits");
   if (more.stacks === true || flags.asm === true)
     throw new UsageError('-s and --asm: tasks of a scenario have no call stacks and no machine code');
-  return startScenario(on);
 }
