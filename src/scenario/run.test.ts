@@ -144,7 +144,9 @@ describe('running scenarios', () => {
   it('tells what an ended task is told to do, and the last CPU to go', async () => {
     const spawn = '{"step": "spawn", "task": "A"}';
     const exit = '{"step": "exit", "task": "A"}';
-    expect(renderReport(await run(header, spawn, exit, exit))).toContain('f.jsonl:4: task "A" has ended');
+    expect(renderReport(await run(header, spawn, exit, exit))).toContain(
+      'f.jsonl:4: exit: expected {"errno":0}, got {"errno":"ESRCH"}',
+    );
     const offline = [0, 1].map((cpu) => `{"step": "cpuOffline", "cpu": ${cpu}}`);
     expect(renderReport(await run(header, ...offline))).toContain(
       'f.jsonl:3: the last CPU cannot go offline',
