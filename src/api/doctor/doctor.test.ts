@@ -8,6 +8,12 @@ import { type Answer, FakeEvents } from './doctor.test-support.ts';
 import { doctor } from './doctor.ts';
 import type { CheckId, DoctorCheck, DoctorReport } from './report.ts';
 
+/** Skips a running test, with the reason printed. */
+function skipped(context: { skip(note?: string): void }, reason: string): void {
+  console.info(`skipped: ${reason}`);
+  context.skip(reason);
+}
+
 const surface: LinuxSurface = openLinuxSurface();
 
 function check(report: DoctorReport, id: CheckId): DoctorCheck {
@@ -258,7 +264,8 @@ describe('doctor on a kernel that refuses', () => {
 
   it('kills the child when its registers cannot be poked', async (context) => {
     const { debugRegisters } = surface;
-    if (debugRegisters === undefined) return context.skip('no ptrace debug registers on this architecture');
+    if (debugRegisters === undefined)
+      return skipped(context, 'no ptrace debug registers on this architecture');
     const before = children();
     const report = await doctor({
       ...surface,
@@ -276,7 +283,8 @@ describe('doctor on a kernel that refuses', () => {
 
   it('says that a child ran past its breakpoint', async (context) => {
     const { debugRegisters } = surface;
-    if (debugRegisters === undefined) return context.skip('no ptrace debug registers on this architecture');
+    if (debugRegisters === undefined)
+      return skipped(context, 'no ptrace debug registers on this architecture');
     const report = await doctor({
       ...surface,
       events: new FakeEvents({ decide: () => 'ENOSYS' }),
@@ -312,7 +320,7 @@ describe('doctor on a kernel that allows a part', () => {
 
   it('does not claim kernel addresses when only they stay silent', async (context) => {
     if (check(await doctor(surface), 'kernel-address').outcome !== 'works') {
-      return context.skip('kernel addresses cannot be fired here');
+      return skipped(context, 'kernel addresses cannot be fired here');
     }
     const inKernel = (attr: PerfEventAttr): boolean => (attr.bpAddr ?? 0n) >> 63n === 1n;
     const report = await diagnose(withReal((attr) => (inKernel(attr) ? 'silent' : 'real')));
@@ -325,7 +333,7 @@ describe('doctor on a kernel that allows a part', () => {
 
   it('works with the registers that are left, and says that others hold the rest', async (context) => {
     if (surface.kernel.machine !== 'x86_64')
-      return context.skip('the number of registers is known on x86 alone');
+      return skipped(context, 'the number of registers is known on x86 alone');
     const report = await diagnose(withReal((_attr, _pid, open) => (open >= 2 ? 'ENOSPC' : 'real')));
     expect(check(report, 'slots')).toMatchObject({
       outcome: 'works',
