@@ -1,6 +1,6 @@
 import { plainValue } from './expectation.ts';
 import type { ScenarioStep } from './format.ts';
-import type { StepResult } from './step-runner.ts';
+import type { StepResult } from './steps/step-context.ts';
 
 /** A field of a step's result that two kernels give differently. */
 export interface FieldDifference {

@@ -4,7 +4,8 @@ import { holds, plainValue } from './expectation.ts';
 import type { Scenario, ScenarioStep } from './format.ts';
 import { type Lab, LabFailure, type LabMaker } from './lab.ts';
 import { parseScenarios, ScenarioSyntaxError } from './parser.ts';
-import { type StepResult, StepRunner } from './step-runner.ts';
+import { StepRunner } from './step-runner.ts';
+import type { StepResult } from './steps/step-context.ts';
 import { StepError } from './values.ts';
 
 /** A text to be read as scenarios. */

@@ -1,0 +1,45 @@
+import type { LabMachine } from '../lab.ts';
+import { attrOf, resolveAddress } from '../values.ts';
+import { done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
+
+/** Steps that only a simulated machine can do, but for an NMI, which runs other steps. docs/spec/09 "Steps". */
+export function machineSteps(context: StepContext, machine: LabMachine): StepHandlers {
+  const { lab } = context;
+  const wide: Set<string> = new Set();
+  return {
+    registers: (keys) => ({ errno: 0, ...machine.registers(context.number(keys, 'cpu', 0)) }),
+    registerWide: (keys) => {
+      const name = String(keys.as);
+      const cpus = keys.cpus as readonly number[] | undefined; // checked by the parser
+      machine.registerWide(name, attrOf(lab, keys.attr as StepKeys), cpus); // likewise
+      wide.add(name);
+      return done;
+    },
+    unregisterWide: (keys) => {
+      const name = String(keys.event);
+      if (!wide.has(name)) return { errno: 0, hits: 0 };
+      const hits = machine.wideHits(name);
+      machine.unregisterWide(name);
+      return { errno: 0, hits };
+    },
+    cpuOffline: (keys) => {
+      machine.cpuOffline(context.number(keys, 'cpu', 0));
+      return done;
+    },
+    cpuOnline: (keys) => {
+      machine.cpuOnline(context.number(keys, 'cpu', 0));
+      return done;
+    },
+    kernelAccess: (keys) => {
+      const at = resolveAddress(lab, String(keys.at));
+      const times = context.times(keys);
+      for (let i = 0; i < times; i++)
+        machine.kernelAccess(context.number(keys, 'cpu', 0), {
+          at,
+          lenBytes: context.length(keys),
+          store: keys.store !== false,
+        });
+      return done;
+    },
+  };
+}
