@@ -16,3 +16,8 @@ export const TRAP_BRANCH = 3;
 export const TRAP_HWBKPT = 4;
 export const TRAP_UNK = 5;
 export const TRAP_PERF = 6;
+
+/** `si_code` of a SIGIO: what the file is ready for. Source: asm-generic/siginfo.h. */
+export const POLL_IN = 1;
+export const POLL_ERR = 4;
+export const POLL_HUP = 6;

@@ -14,6 +14,8 @@ export interface CpuState {
   readonly context: EventContext;
   /** Events of the task that it executes. */
   taskContext: EventContext | null;
+  /** Timer interrupts so far. */
+  tick: number;
 }
 
 /** Groups of one class of one context, in the order in which they are put on. */

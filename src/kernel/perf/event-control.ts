@@ -36,6 +36,11 @@ export class EventControl {
     this.#kernel.call(() => this.#family(event, (member) => this.#disableOne(member)));
   }
 
+  /** Disables the event alone, as when its limit of overflows is reached. */
+  disableOnly(event: PerfEvent): void {
+    this.#kernel.call(() => this.#disableOne(event));
+  }
+
   /** RESET: own hits and those of living copies become 0; times and the hits of the dead stay. */
   reset(event: PerfEvent): void {
     this.#family(event, (member) => {

@@ -68,6 +68,8 @@ export class PerfEvent implements PmuEvent {
   period = 0;
   lastPeriod = 0;
   periodLeft = 0;
+  /** What PERIOD in the samples of the last hit says. */
+  sampledPeriod = 0;
   /** From `attr`, for the path of a hit. */
   readonly excludeUser: boolean;
   readonly excludeKernel: boolean;
@@ -76,6 +78,18 @@ export class PerfEvent implements PmuEvent {
   readonly everyHitOverflows: boolean;
   overflowHandler: OverflowHandler | null = null;
   handlerContext: unknown = undefined;
+  /** Overflows in tick {@link interruptsTick} of its CPU. docs/spec/03 section 6.2. */
+  interrupts = 0;
+  interruptsTick = -1;
+  /** Stopped until the next tick, for too many overflows. */
+  throttled = false;
+  /** Overflows until it is disabled (IOC_REFRESH); 0: no limit. */
+  eventLimit = 0;
+  /** What an async notification would say: POLL_IN, POLL_HUP, POLL_ERR; 0: nothing. */
+  pendingKill = 0;
+  /** To be done when the exception is over. */
+  pendingDisable = false;
+  pendingWakeup = false;
   /** An error or a hangup that poll and read have to tell. */
   pendingError = false;
   /** Neighbours in the list of all events. */

@@ -1,4 +1,4 @@
-import type { Architecture } from '../../arch/architecture.ts';
+import type { Architecture, HitHandler } from '../../arch/architecture.ts';
 import type { TrapFrame } from '../../arch/trap-frame.ts';
 import { assert } from '../../base/assert.ts';
 import type { Cpu } from '../../machine/cpu.ts';
@@ -17,11 +17,16 @@ import { EventControl } from './event-control.ts';
 import { EventList } from './event-list.ts';
 import { eventStates } from './event-state.ts';
 import { failure } from './failure.ts';
-import { handleHit } from './hit.ts';
+import { hitHandler } from './hit.ts';
 import { inheritEvents, leaveTask, startProgram } from './inherit.ts';
 import { checkInvariants } from './invariants.ts';
+import { OverflowPath } from './overflow.ts';
 import { type OverflowHandler, PerfEvent } from './perf-event.ts';
 import { classOf, Scheduler } from './scheduler.ts';
+import { throttleGroup, unthrottleGroup } from './throttle.ts';
+
+/** HZ: timer interrupts of a CPU a second. */
+const ticksPerSecond = 250;
 
 /** How a kernel is built and set up. */
 export interface PerfKernelOptions {
@@ -62,6 +67,8 @@ export class PerfKernel implements KernelEntry {
   readonly machine: Machine;
   readonly scheduler: Scheduler;
   readonly control: EventControl;
+  /** What overflows do; signals and bpf programs hang themselves in here. */
+  readonly overflow: OverflowPath;
   readonly limits: PerfLimits;
   /** Absent: built without hardware breakpoints. */
   readonly breakpoints: BreakpointPmu | undefined;
@@ -73,6 +80,7 @@ export class PerfKernel implements KernelEntry {
   readonly changeReplaces: boolean;
   readonly #verify: boolean;
   readonly #rescheduleByPmu: boolean;
+  readonly #hit: HitHandler;
   #nextId = 1;
   /** Calls under way; the invariants hold when there is none. */
   #depth = 0;
@@ -107,11 +115,20 @@ export class PerfKernel implements KernelEntry {
         image: arch?.createImage(cpu.registers) ?? null,
         context: new EventContext(null),
         taskContext: null,
+        tick: 0,
       };
       if (cpu.online) state.context.begin(state, machine.nowNs());
       return state;
     });
     this.control = new EventControl(this);
+    this.overflow = new OverflowPath({
+      currentCpu: () => this.cpuState(machine.currentCpu.number),
+      maxSamplesPerTick: Math.ceil(Number(this.limits.maxSampleRate) / ticksPerSecond),
+      writeSample: () => {},
+      throttle: throttleGroup,
+      disableOnly: (event) => this.control.disableOnly(event),
+    });
+    this.#hit = hitHandler(this.overflow);
     machine.boot(this);
   }
 
@@ -217,7 +234,9 @@ export class PerfKernel implements KernelEntry {
     const state = this.cpus[cpu.number]!; // every CPU has one
     const { breakpoints } = this;
     if (breakpoints === undefined || state.image === null) return 0;
-    return breakpoints.arch.claim(state.image, frame, handleHit);
+    const code = breakpoints.arch.claim(state.image, frame, this.#hit);
+    this.overflow.settle();
+    return code;
   }
 
   switchTask(cpu: Cpu, _previous: Task | null, next: Task | null): void {
@@ -239,7 +258,13 @@ export class PerfKernel implements KernelEntry {
   }
 
   tick(cpu: Cpu): void {
-    this.call(() => this.scheduler.tick(this.cpuState(cpu.number)));
+    this.call(() => {
+      const state = this.cpuState(cpu.number);
+      state.tick++;
+      for (const context of [state.context, state.taskContext])
+        for (const event of context?.events() ?? []) if (event.throttled) unthrottleGroup(event);
+      this.scheduler.tick(state);
+    });
   }
 
   cpuOnline(cpu: Cpu): void {
