@@ -24,6 +24,11 @@ const runHelp = `
 Exit status: 0 all held; 1 a step differed, or none was executed; 2 a file is not a scenario.
 The format is docs/spec/09-scenario-format.md; scenarios/ has many.`;
 
+const fuzzHelp = `
+What differs is made as small as can be, printed and saved as a scenario, for "trapline run --on both".
+Exit status: 0 the kernels agreed, or differed as docs/conformance.md says; 1 they did not, a live task died, or nothing
+was executed; 2 bad arguments.`;
+
 /** What stands before and behind the first "--": a command's own options are not ours. */
 function splitAtDashes(argv: readonly string[]): { own: string[]; command: string[] | undefined } {
   const dashes = argv.indexOf('--');
@@ -112,6 +117,20 @@ async function main(): Promise<number> {
       status = await runCommand(files, flags);
     });
   program
+    .command('fuzz')
+    .description("random scenarios on our own kernel and on this machine's, until they disagree")
+    .option('--seed <s>', 'the same seed gives the same scenarios', '1')
+    .option('--scenarios <n>', 'how many', '500')
+    .option('--steps <k>', 'steps of each, about', '24')
+    .option('--save <dir>', 'where scenarios that differ are written', '.')
+    .option('--on <kernel>', 'both; model: only that the model keeps its own rules', 'both')
+    .option('--json', 'the totals and what was found as one object')
+    .addHelpText('after', fuzzHelp)
+    .action(async (flags: object) => {
+      const { fuzzCommand } = await import('./fuzz-command.ts');
+      status = await fuzzCommand(flags);
+    });
+  program
     .command('doctor')
     .description('try every way of watching on this machine, and say what does not work and why')
     .option('--json', 'as JSON')
@@ -128,7 +147,9 @@ async function main(): Promise<number> {
     });
 
   try {
-    await program.parseAsync(own[0] === 'run' ? own : joinOnOption(own), { from: 'user' });
+    await program.parseAsync(own[0] === 'run' || own[0] === 'fuzz' ? own : joinOnOption(own), {
+      from: 'user',
+    });
   } catch (error) {
     if (
       error instanceof Error &&

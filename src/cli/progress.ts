@@ -40,3 +40,36 @@ export class Progress {
     }
   }
 }
+
+/** One line on standard error that is rewritten while a command works; only on a terminal. */
+export class StatusLine {
+  readonly #enabled: boolean;
+  #shown: boolean = false;
+  #nextMs: number = 0;
+
+  constructor(enabled: boolean) {
+    this.#enabled = enabled && tty.isatty(2);
+  }
+
+  /** Shows a text, made only when it is time for a new one. */
+  show(text: () => string): void {
+    if (!this.#enabled || performance.now() < this.#nextMs) return;
+    this.#nextMs = performance.now() + everyMs;
+    this.#shown = true;
+    write(`\r${text()}\x1b[K`);
+  }
+
+  /** Takes the line away. */
+  clear(): void {
+    if (this.#shown) write('\r\x1b[K');
+    this.#shown = false;
+  }
+}
+
+function write(text: string): void {
+  try {
+    fs.writeSync(2, text);
+  } catch {
+    // A terminal that does not take it now gets the next one.
+  }
+}

@@ -1,5 +1,5 @@
 import { AssertionError } from '../base/assert.ts';
-import { Comparison } from './compare.ts';
+import { Comparison, type FieldDifference } from './compare.ts';
 import { holds, plainValue } from './expectation.ts';
 import type { Scenario, ScenarioStep } from './format.ts';
 import { type Lab, LabFailure, type LabMaker } from './lab.ts';
@@ -34,7 +34,16 @@ export interface ScenarioOutcome {
   readonly status: 'held' | 'differed' | 'skipped' | 'broken';
   /** Why it was skipped, what differed, or what broke. */
   readonly reason?: string;
+  /** What two kernels gave differently. */
+  readonly difference?: StepDifference;
+  /** How often it differed before it held, undisturbed: the difference is not steady. */
+  readonly unsteady?: number;
   readonly steps: readonly StepOutcome[];
+}
+
+/** What two kernels gave differently: the step's name besides. */
+export interface StepDifference extends FieldDifference {
+  readonly step: string;
 }
 
 /** How a run went. */
@@ -90,6 +99,15 @@ export async function runScenarioFiles(
 const attempts = 6;
 const seenEnough = 2;
 
+/** How one scenario is run. */
+export interface ScenarioOptions {
+  /**
+   * A step that makes no sense, as one of a task whose clone was refused, is a result to be compared like any other, not
+   * an error of the scenario: nobody wrote it by hand.
+   */
+  readonly senselessIsResult?: boolean;
+}
+
 /**
  * Runs one scenario in labs of its own; it ends at the first step that differs from what is expected, or, with a second
  * maker, from kernel to kernel.
@@ -98,26 +116,35 @@ export async function runScenario(
   scenario: Scenario,
   maker: LabMaker,
   against?: LabMaker,
+  options: ScenarioOptions = {},
 ): Promise<ScenarioOutcome> {
   const makers = against === undefined ? [maker] : [maker, against];
   const disturbance = (): string | undefined =>
     makers.map((each) => each.disturbance?.()).find((reason) => reason !== undefined);
   const shared = makers.some((each) => each.disturbance !== undefined);
-  let outcome = await runOnce(scenario, makers);
+  let outcome = await runOnce(scenario, makers, options);
   if (!shared) return outcome;
   let disturbed: string | undefined;
+  let differed = 0;
   for (let seen = 0, left = attempts; outcome.status === 'differed' && left > 0; left--) {
     const before = disturbance();
-    outcome = await runOnce(scenario, makers);
+    outcome = await runOnce(scenario, makers, options);
+    differed++;
     disturbed = before ?? disturbance();
     if (disturbed === undefined && ++seen === seenEnough) return outcome;
   }
+  if (outcome.status === 'held' && differed > 0 && disturbed === undefined)
+    return { ...outcome, unsteady: differed };
   if (outcome.status !== 'differed' || disturbed === undefined) return outcome;
   const { name, source } = scenario;
   return { name, source, status: 'skipped', reason: disturbed, steps: [] };
 }
 
-async function runOnce(scenario: Scenario, makers: readonly LabMaker[]): Promise<ScenarioOutcome> {
+async function runOnce(
+  scenario: Scenario,
+  makers: readonly LabMaker[],
+  options: ScenarioOptions,
+): Promise<ScenarioOutcome> {
   const { name, source } = scenario;
   let { machine } = scenario;
   for (const maker of makers) {
@@ -129,6 +156,7 @@ async function runOnce(scenario: Scenario, makers: readonly LabMaker[]): Promise
   const steps: StepOutcome[] = [];
   const place = (): string => `${source}:${scenario.steps[steps.length]?.line ?? 0}`;
   let reason: string | undefined;
+  let difference: StepDifference | undefined;
   let broken = false;
   try {
     for (const maker of makers) labs.push(await maker.make(machine));
@@ -140,8 +168,9 @@ async function runOnce(scenario: Scenario, makers: readonly LabMaker[]): Promise
     const comparison = new Comparison();
     for (const step of scenario.steps) {
       const results: StepResult[] = [];
-      for (const runner of runners) results.push(await runner.execute(step));
-      reason = judged(step, results, labs, comparison, place());
+      for (const runner of runners) results.push(await execute(runner, step, options));
+      difference = differing(step, results, comparison);
+      reason = judged(step, results, labs, difference, place());
       steps.push(judge(step, results[0] ?? {}));
       if (reason !== undefined) break;
     }
@@ -154,7 +183,38 @@ async function runOnce(scenario: Scenario, makers: readonly LabMaker[]): Promise
   }
   return reason === undefined
     ? { name, source, status: 'held', steps }
-    : { name, source, status: broken ? 'broken' : 'differed', reason, steps };
+    : {
+        name,
+        source,
+        status: broken ? 'broken' : 'differed',
+        reason,
+        steps,
+        ...(difference === undefined ? {} : { difference }),
+      };
+}
+
+async function execute(
+  runner: StepRunner,
+  step: ScenarioStep,
+  options: ScenarioOptions,
+): Promise<StepResult> {
+  try {
+    return await runner.execute(step);
+  } catch (error) {
+    if (options.senselessIsResult === true && error instanceof StepError) return { senseless: true };
+    throw error;
+  }
+}
+
+function differing(
+  step: ScenarioStep,
+  results: readonly StepResult[],
+  comparison: Comparison,
+): StepDifference | undefined {
+  const [first, second] = results;
+  if (first === undefined || second === undefined) return undefined;
+  const difference = comparison.difference(step, [first, second]);
+  return difference === undefined ? undefined : { step: step.step, ...difference };
 }
 
 /** What is wrong with the results of a step, one of each lab; `undefined`: nothing. */
@@ -162,16 +222,12 @@ function judged(
   step: ScenarioStep,
   results: readonly StepResult[],
   labs: readonly Lab[],
-  comparison: Comparison,
+  difference: StepDifference | undefined,
   place: string,
 ): string | undefined {
-  const [first, second] = results;
-  if (first !== undefined && second !== undefined) {
-    const difference = comparison.difference(step, [first, second]);
-    if (difference !== undefined) {
-      const told = difference.values.map((value, n) => `${labs[n]?.kernel} ${JSON.stringify(value)}`);
-      return `${place}: ${step.step}: ${difference.field}: ${told.join(', ')}`;
-    }
+  if (difference !== undefined) {
+    const told = difference.values.map((value, n) => `${labs[n]?.kernel} ${JSON.stringify(value)}`);
+    return `${place}: ${step.step}: ${difference.field}: ${told.join(', ')}`;
   }
   for (const [n, result] of results.entries()) {
     const outcome = judge(step, result);

@@ -1,0 +1,100 @@
+import type { AttrField } from './ability.ts';
+import type { Dice } from './dice.ts';
+
+/** A task of a scenario under way, as far as it can be told without asking a kernel. */
+export interface FuzzTask {
+  readonly name: string;
+  /** Tasks of one process have the same. */
+  process: number;
+  /** Tasks that descend from one `spawn` have the same: they know the same addresses. */
+  readonly family: number;
+  cpu: number;
+  alive: boolean;
+}
+
+/** An event that a scenario asked for; it may have been refused. */
+export interface FuzzEvent {
+  readonly name: string;
+  /** As last asked for. */
+  attr: FuzzAttr;
+  /** Its target as `open` spells it. */
+  readonly task: string | null;
+  readonly cpu: number;
+  readonly group: string | undefined;
+  /** Relatives of its task hold copies of it, or did: it may serve another task now (docs/spec/03 section 8). */
+  copied: boolean;
+}
+
+/** An attr as a step spells it. */
+export type FuzzAttr = Record<string, unknown>;
+
+/** Places that scenarios use, few enough that accesses meet breakpoints. */
+export const dataOffsets: readonly number[] = [0, 0, 8, 16, 4088];
+export const codeLabels: readonly number[] = [0, 1, 15];
+
+/** What a scenario has made so far. Abilities read it, and keep it true for what their steps do. */
+export class World {
+  readonly dice: Dice;
+  /** CPUs of the machine; every task is bound to one of them. */
+  readonly cpus: number;
+  /** What attrs of this scenario may have besides their breakpoint. */
+  readonly attrFields: readonly AttrField[];
+  readonly tasks: FuzzTask[] = [];
+  readonly events: FuzzEvent[] = [];
+  /** Families of which a task has ended or executed a program. */
+  readonly brokenFamilies: Set<number> = new Set();
+  #names = 0;
+
+  constructor(parts: Pick<World, 'dice' | 'cpus' | 'attrFields'>) {
+    this.dice = parts.dice;
+    this.cpus = parts.cpus;
+    this.attrFields = parts.attrFields;
+  }
+
+  /** A name that nothing has yet: "T1", "e2". */
+  newName(letter: string): string {
+    return `${letter}${this.#names++}`;
+  }
+
+  get living(): readonly FuzzTask[] {
+    return this.tasks.filter((task) => task.alive);
+  }
+
+  task(name: string | null): FuzzTask | undefined {
+    return this.tasks.find((task) => task.name === name);
+  }
+
+  event(name: string | undefined): FuzzEvent | undefined {
+    return this.events.find((event) => event.name === name);
+  }
+
+  cpu(): number {
+    return this.dice.below(this.cpus);
+  }
+
+  /** A task ends. */
+  end(task: FuzzTask): void {
+    task.alive = false;
+    this.brokenFamilies.add(task.family);
+  }
+
+  /** A task makes a thread or a child: what is inherited is copied. */
+  clone(parent: FuzzTask): void {
+    for (const event of this.events)
+      if (event.attr.inherit === true && this.task(event.task)?.family === parent.family) event.copied = true;
+  }
+
+  /**
+   * Whether the count of an event is spread over relatives of which one is gone: what a reset leaves then is not
+   * determined on Linux (docs/spec/03 section 8, "Exchange at a switch").
+   */
+  scattered(event: FuzzEvent): boolean {
+    const task = this.task(event.task);
+    return event.copied && task !== undefined && this.brokenFamilies.has(task.family);
+  }
+
+  /** Removes an event that is closed. */
+  drop(event: FuzzEvent): void {
+    this.events.splice(this.events.indexOf(event), 1);
+  }
+}
