@@ -21,6 +21,7 @@ const table: Readonly<
   'arch/x86': { may: ['base', 'uapi', 'arch'] },
   ring: { may: ['base', 'uapi'] },
   surface: { may: ['base', 'uapi', 'ring'] },
+  gdb: { may: ['base'] },
   machine: { may: ['base', 'uapi', 'arch'] },
   'machines/sim': { may: ['base', 'uapi', 'arch', 'arch/x86', 'machine'] },
   'kernel/pmu': { may: ['base', 'uapi', 'arch', 'machine'] },
