@@ -77,6 +77,7 @@ export class ElfFile {
   readonly #sections: InterestingSections;
   readonly #dynamic: DynamicSection | undefined;
   #symbols: SymbolTable | undefined;
+  #sectionsByName: Map<string, SectionHeader> | undefined;
 
   /**
    * Reads the headers of `source`; `name` is for messages.
@@ -177,6 +178,50 @@ export class ElfFile {
     return new Uint8Array(0);
   }
 
+  /**
+   * The content of the first section of that name that has any in the file; `undefined` where there is none.
+   *
+   * @throws {ElfError} for a section that is compressed or not all there.
+   */
+  section(name: string): ByteSource | undefined {
+    const header = this.#sectionNamed(name);
+    if (header === undefined) return undefined;
+    if ((header.flags & SHF_COMPRESSED) !== 0n) {
+      throw new ElfError(this.name, `the section ${name} is compressed, which is not supported`);
+    }
+    const { offset, sizeBytes } = header;
+    if (offset + sizeBytes > BigInt(this.#source.sizeBytes)) {
+      throw new ElfError(
+        this.name,
+        `truncated: the section ${name} ends at byte ${offset + sizeBytes}, the file has ${this.#source.sizeBytes}`,
+      );
+    }
+    const start = Number(offset); // both are not beyond the source's size
+    const length = Number(sizeBytes);
+    return {
+      sizeBytes: length,
+      read: (at, lengthBytes) =>
+        at >= length || lengthBytes <= 0
+          ? new Uint8Array(0)
+          : this.#source.read(start + at, Math.min(lengthBytes, length - at)),
+    };
+  }
+
+  #sectionNamed(name: string): SectionHeader | undefined {
+    if (this.#sectionsByName === undefined) {
+      this.#sectionsByName = new Map();
+      const { sections } = this.#headers;
+      const names = readSectionNames(this.#source, sections.at(sections.namesIndex));
+      for (let i = 1; i < sections.count && this.#sectionsByName.size < mostNamedSections; i++) {
+        const header = sections.at(i)!; // in bounds
+        if (header.type === SHT_NOBITS || header.nameOffset >= names.length) continue;
+        const sectionName = decodeCString(names.subarray(header.nameOffset, header.nameOffset + 64));
+        if (!this.#sectionsByName.has(sectionName)) this.#sectionsByName.set(sectionName, header);
+      }
+    }
+    return this.#sectionsByName.get(name);
+  }
+
   #readSymbols(header: SectionHeader, versions: SectionHeader | undefined): RawSymbols {
     const what = header.type === SHT_SYMTAB ? 'symbol table' : 'dynamic symbol table';
     if (header.entryBytes !== BigInt(symbolBytes)) {
@@ -241,6 +286,8 @@ const mostNoteBytes = 64 * 1024;
 const mostNoteRanges = 64;
 // Linkers make four or five; a hostile file's 65,536 are not searched for each of its labels.
 const mostSearchedSegments = 64;
+// A linked file has some forty; of an object file's hundreds of thousands those of debug information come early or not.
+const mostNamedSections = 65_536;
 const mostNamesBytes = 16 * 1024 * 1024;
 // PATH_MAX.
 const mostPathBytes = 4096;

@@ -1,0 +1,212 @@
+import { Abbreviations } from './abbreviations.ts';
+import { ByteCursor } from './byte-cursor.ts';
+import {
+  DW_AT_addr_base,
+  DW_AT_GNU_addr_base,
+  DW_AT_loclists_base,
+  DW_AT_rnglists_base,
+  DW_AT_str_offsets_base,
+  DW_UT_split_compile,
+  DW_UT_split_type,
+} from './constants.ts';
+import { DwarfError } from './dwarf-error.ts';
+import { EntryReader } from './entry-reader.ts';
+import { type DwarfSectionName, type DwarfSections, sectionString } from './sections.ts';
+import { type LoadedUnit, mostHeaderBytes, readUnitHeader, type UnitHeader } from './unit.ts';
+
+/** Where a unit's indices into other sections count from. */
+export interface UnitBases {
+  readonly strOffsets: number;
+  readonly addr: number;
+  readonly rnglists: number | undefined;
+  readonly loclists: number | undefined;
+}
+
+/** What a split unit takes from the skeleton that names it, which stands in another file. */
+export interface SkeletonPart {
+  readonly sections: DwarfSections;
+  readonly addrBase: number;
+}
+
+/**
+ * The debug information of one file: its units, and the entries in them. Units are loaded when they are first read.
+ * All methods throw a {@link DwarfError} (or the `ElfError` of a section) for what cannot be read.
+ */
+export class DwarfFile {
+  readonly name: string;
+  readonly sections: DwarfSections;
+  readonly #supplementary: DwarfFile | undefined;
+  readonly #skeleton: SkeletonPart | undefined;
+  readonly #abbreviations: Abbreviations;
+  readonly #infoBytes: number;
+  #units: readonly UnitHeader[] | undefined;
+  #problem: DwarfError | undefined;
+  readonly #loaded: Map<number, LoadedUnit> = new Map();
+  readonly #bases: Map<number, UnitBases> = new Map();
+  #signatures: Map<bigint, number> | undefined;
+
+  /**
+   * @param options.supplementary the file that `dwz` moved common entries to.
+   * @param options.skeleton of a file of split debug information: where its addresses are.
+   */
+  constructor(
+    sections: DwarfSections,
+    options: { supplementary?: DwarfFile | undefined; skeleton?: SkeletonPart } = {},
+  ) {
+    this.name = sections.file;
+    this.sections = sections;
+    this.#supplementary = options.supplementary;
+    this.#skeleton = options.skeleton;
+    this.#abbreviations = new Abbreviations(sections);
+    this.#infoBytes = sections.sizeBytes('info');
+  }
+
+  /** Whether there is any. */
+  get isEmpty(): boolean {
+    return this.#infoBytes === 0;
+  }
+
+  /** What ended the list of units early: a header that cannot be read, behind which nothing is found. */
+  get problem(): DwarfError | undefined {
+    this.units();
+    return this.#problem;
+  }
+
+  /** The units in the order of their offsets: those of .debug_info, then those of .debug_types. */
+  units(): readonly UnitHeader[] {
+    this.#units ??= this.#readUnits();
+    return this.#units;
+  }
+
+  /** The unit that `offset` is in. */
+  unitAt(offset: number): LoadedUnit {
+    const units = this.units();
+    let low = 0;
+    let high = units.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (units[middle]!.offset <= offset)
+        low = middle + 1; // in bounds
+      else high = middle;
+    }
+    const unit = units[low - 1];
+    if (unit === undefined || offset >= unit.end) throw new DwarfError(this.name, `no unit at ${offset}`);
+    return this.load(unit);
+  }
+
+  /** A unit made ready to be read; kept. */
+  load(unit: UnitHeader): LoadedUnit {
+    let loaded = this.#loaded.get(unit.offset);
+    if (loaded === undefined) {
+      loaded = {
+        ...unit,
+        bytes: this.#infoRange(unit.offset, unit.end - unit.offset),
+        abbreviations: this.#abbreviations.at(unit.abbreviationOffset, unit),
+      };
+      this.#loaded.set(unit.offset, loaded);
+    }
+    return loaded;
+  }
+
+  /** A reader that is at the first entry of a unit, at the next call of its `next`. */
+  read(unit: UnitHeader): EntryReader {
+    return new EntryReader(this, this.load(unit));
+  }
+
+  /** A reader at the entry `offset`. */
+  entry(offset: number): EntryReader {
+    return new EntryReader(this, this.unitAt(offset)).readAt(offset);
+  }
+
+  /** Where the type of a type unit is (DW_FORM_ref_sig8). */
+  typeEntryOf(signature: bigint): number | undefined {
+    if (this.#signatures === undefined) {
+      this.#signatures = new Map();
+      for (const unit of this.units()) {
+        if (unit.signature !== undefined && unit.typeEntry !== undefined) {
+          this.#signatures.set(unit.signature, unit.typeEntry);
+        }
+      }
+    }
+    return this.#signatures.get(signature);
+  }
+
+  supplementary(): DwarfFile {
+    if (this.#supplementary === undefined) {
+      throw new DwarfError(this.name, 'the supplementary file that dwz moved a part of it to is not there');
+    }
+    return this.#supplementary;
+  }
+
+  string(section: 'str' | 'line_str', offset: number): string {
+    return sectionString(this.sections, section, offset);
+  }
+
+  /** The string that DW_FORM_strx means. */
+  indexedString(unit: LoadedUnit, index: number): string {
+    const at = this.bases(unit).strOffsets + index * unit.offsetBytes;
+    return this.string('str', Number(this.#number('str_offsets', at, unit.offsetBytes)));
+  }
+
+  /** The address that DW_FORM_addrx means. */
+  addressAt(unit: LoadedUnit, index: number): bigint {
+    const at = this.bases(unit).addr + index * unit.addressBytes;
+    return this.#number('addr', at, unit.addressBytes);
+  }
+
+  /** Where the unit's indices count from, as its own entry says. */
+  bases(unit: LoadedUnit): UnitBases {
+    let bases = this.#bases.get(unit.offset);
+    if (bases === undefined) {
+      const entry = new EntryReader(this, unit).readAt(unit.firstEntry);
+      // The sections of split units hold one contribution, of which the unit's entry says nothing: behind its header.
+      const isSplit = unit.type === DW_UT_split_compile || unit.type === DW_UT_split_type;
+      const behindHeader = isSplit ? (unit.offsetBytes === 8 ? 16 : 8) : 0;
+      const offsetOf = (attribute: number): number | undefined => entry.sectionOffset(attribute);
+      bases = {
+        strOffsets: offsetOf(DW_AT_str_offsets_base) ?? behindHeader,
+        addr: this.#skeleton?.addrBase ?? offsetOf(DW_AT_addr_base) ?? offsetOf(DW_AT_GNU_addr_base) ?? 0,
+        rnglists: offsetOf(DW_AT_rnglists_base),
+        loclists: offsetOf(DW_AT_loclists_base),
+      };
+      this.#bases.set(unit.offset, bases);
+    }
+    return bases;
+  }
+
+  #number(section: 'str_offsets' | 'addr', at: number, sizeBytes: number): bigint {
+    const sections = section === 'addr' ? (this.#skeleton?.sections ?? this.sections) : this.sections;
+    const bytes = sections.range(section, at, sizeBytes);
+    return new ByteCursor(bytes, { file: this.name }).unsigned(sizeBytes);
+  }
+
+  #infoRange(offset: number, lengthBytes: number): Uint8Array {
+    const inTypes = offset >= this.#infoBytes;
+    const section: DwarfSectionName = inTypes ? 'types' : 'info';
+    return this.sections.range(section, inTypes ? offset - this.#infoBytes : offset, lengthBytes);
+  }
+
+  #readUnits(): UnitHeader[] {
+    const units: UnitHeader[] = [];
+    const infoEnd = this.#infoBytes;
+    const ranges = [
+      { at: 0, end: infoEnd, inTypes: false },
+      { at: infoEnd, end: infoEnd + this.sections.sizeBytes('types'), inTypes: true },
+    ];
+    for (const { at, end, inTypes } of ranges) {
+      for (let offset = at; offset < end; ) {
+        try {
+          const bytes = this.#infoRange(offset, Math.min(mostHeaderBytes, end - offset));
+          const unit = readUnitHeader(bytes, { file: this.name, offset, end, inTypes });
+          units.push(unit);
+          offset = unit.end;
+        } catch (error) {
+          if (!(error instanceof DwarfError)) throw error;
+          this.#problem ??= error;
+          break;
+        }
+      }
+    }
+    return units;
+  }
+}
