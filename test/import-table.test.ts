@@ -27,11 +27,14 @@ const table: Readonly<
   'kernel/pmu': { may: ['base', 'uapi', 'arch', 'machine'] },
   'kernel/perf': { may: ['base', 'uapi', 'ring', 'arch', 'machine', 'surface', 'kernel/pmu'] },
   'kernel/core': { may: ['base', 'uapi', 'arch', 'machine', 'kernel/pmu', 'kernel/perf'] },
+  'kernel/ptrace': {
+    may: ['base', 'uapi', 'arch', 'arch/x86', 'machine', 'kernel/pmu', 'kernel/perf', 'kernel/core'],
+  },
   scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
   'hosts/model': {
     may: [
       ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
-      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'scenario'],
+      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'kernel/ptrace', 'scenario'],
     ],
   },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },

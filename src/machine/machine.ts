@@ -22,6 +22,10 @@ export interface Machine {
   point(): void;
   /** Queues a signal for a task; it is delivered before the task next executes an instruction. */
   signal(task: Task, info: SignalInfo): void;
+  /** Holds a traced task: it is taken off its CPU and not executed until {@link release}. */
+  hold(task: Task, reason: SignalInfo): void;
+  /** Undoes {@link hold}; what it was stopped with is forgotten. */
+  release(task: Task): void;
   /** The address of a kernel symbol. */
   symbol(name: string): bigint | undefined;
   /** Makes `kernel` the one that this machine enters. Once. */

@@ -1,4 +1,5 @@
 import type { Cpu } from './cpu.ts';
+import type { SignalInfo } from './signal-info.ts';
 
 /** Capabilities that the layer asks for. Source: capabilities(7). */
 export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL';
@@ -23,6 +24,14 @@ export interface Task {
   readonly cpu: Cpu | null;
   /** The thread's virtual debug status (x86: virtual DR6, positive polarity; 0: no reason given). */
   debugStatus: number;
+  /** Its high word, which only a tracer can write; every debug exception from user mode clears it. */
+  debugStatusHigh: number;
+  /** Another task traces it: signals stop it instead of being delivered. */
+  traced: boolean;
+  /** Why its tracer holds it; null: it may be executed. */
+  readonly stop: SignalInfo | null;
+  /** A trap comes after the next instruction (x86: TF). */
+  singleStep: boolean;
   /** What the kernel keeps for the task. The machine does not look at it. */
   attachment: object | undefined;
 }

@@ -44,6 +44,9 @@ export class Comparison {
   }
 }
 
+/** Fields that hold an address by name, or as a number where it is in no named place. */
+const addressKeys: readonly string[] = ['addr', 'at', 'ip'];
+
 interface Leniency {
   /** Counts are not compared. */
   readonly vague: boolean;
@@ -63,7 +66,7 @@ function comparable(value: unknown, lenient: Leniency): unknown {
   for (const [key, entry] of Object.entries(value)) {
     if (key === 'timeEnabled' || key === 'timeRunning' || (lenient.vague && key === 'value')) continue;
     fields[key] =
-      key === 'addr' && String(entry).startsWith('0x') && entry !== '0x0'
+      addressKeys.includes(key) && String(entry).startsWith('0x') && entry !== '0x0'
         ? 'elsewhere'
         : comparable(entry, lenient);
   }

@@ -50,6 +50,8 @@ const access = {
   value: optional('integer'),
 };
 
+const userWord = { debugreg: optional('integer'), offset: optional('integer'), compat: optional('boolean') };
+
 /** Every step, with its keys: docs/spec/09 "Steps". */
 export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   spawn: { keys: { task: required('newTask'), cpu: optional('integer') } },
@@ -108,10 +110,8 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   detach: { keys: onTask },
   cont: { keys: onTask },
   singlestep: { keys: onTask },
-  pokeuser: {
-    keys: { ...onTask, debugreg: optional('integer'), offset: optional('integer'), value: required('any') },
-  },
-  peekuser: { keys: { ...onTask, debugreg: optional('integer'), offset: optional('integer') } },
+  pokeuser: { keys: { ...onTask, ...userWord, value: required('any') } },
+  peekuser: { keys: { ...onTask, ...userWord } },
   nmi: {
     keys: { cpu: optional('integer'), in: required('step'), at: required('integer'), do: required('steps') },
     modelOnly: true,

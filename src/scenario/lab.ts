@@ -74,6 +74,39 @@ export interface LabTasks {
   codeAddress(name: string, n: number): bigint;
 }
 
+/** How a traced task was found stopped. */
+export interface LabStop {
+  readonly signal: number;
+  readonly code: number;
+  /** si_addr. */
+  readonly at: bigint;
+  /** The instruction that it goes on with. */
+  readonly ip: bigint;
+}
+
+/** A word of the user area, by its offset in bytes; with `compat` as a 32-bit program asks for it. */
+export interface LabUserWord {
+  readonly offset: bigint;
+  readonly compat: boolean;
+}
+
+/**
+ * ptrace(2) by the runner. An attached task is stopped between steps; it runs while a step has it do something, and until
+ * a signal stops it in the midst of that. Every call throws `KernelError` as Linux refuses, ESRCH for a task that is not
+ * attached.
+ */
+export interface LabPtrace {
+  attach(name: string, options: { readonly followFork: boolean }): Awaitable<void>;
+  /** Gives the signals that the task got while it finished what it was doing. */
+  detach(name: string): Awaitable<readonly LabSignal[]>;
+  /** Goes on with what the task was doing: to its end or the next stop, or for one instruction. */
+  resume(name: string, options: { readonly step: boolean }): Awaitable<void>;
+  peek(name: string, word: LabUserWord): Awaitable<bigint>;
+  poke(name: string, word: LabUserWord, value: bigint): Awaitable<void>;
+  /** How the last act or resume ended: by a stop, or not (null); `undefined`: the task is not attached. */
+  stopped(name: string): LabStop | null | undefined;
+}
+
 /** What only a simulated machine can do. */
 export interface LabMachine {
   /** Debug registers of a CPU by name, "dr0" to "dr7" and "mask0" to "mask3". */
@@ -108,6 +141,7 @@ export interface Lab {
   readonly calls: PerfSystemCalls;
   readonly tasks: LabTasks;
   readonly machine?: LabMachine;
+  readonly ptrace?: LabPtrace;
   /** Why it cannot do a step, where that is not told by an absent object. */
   lacks?(step: ScenarioStep): string | undefined;
   /** Whether any breakpoint exists, the scenario's or another's. */

@@ -3,6 +3,7 @@ import type { ScenarioStep } from './format.ts';
 import type { Awaitable, Lab, LabMachine } from './lab.ts';
 import { eventSteps } from './steps/event-steps.ts';
 import { machineSteps } from './steps/machine-steps.ts';
+import { ptraceSteps } from './steps/ptrace-steps.ts';
 import {
   done,
   StepContext,
@@ -34,6 +35,7 @@ export class StepRunner {
     this.#handlers = {
       ...taskSteps(context),
       ...eventSteps(context),
+      ...(lab.ptrace === undefined ? {} : ptraceSteps(context, lab.ptrace)),
       ...(lab.used === undefined ? {} : { used: () => ({ errno: 0, used: lab.used?.() }) }),
       ...(lab.machine === undefined ? {} : this.#machineHandlers(context, lab.machine)),
     };

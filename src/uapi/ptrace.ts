@@ -17,7 +17,14 @@ export const PTRACE_SETREGSET = 0x4205;
 export const PTRACE_SEIZE = 0x4206;
 export const PTRACE_INTERRUPT = 0x4207;
 
+/** The event of a stop that the tracer asked for, or of a new task's first one: bits 16 and up of a wait status. */
+export const PTRACE_EVENT_FORK = 1;
+export const PTRACE_EVENT_CLONE = 3;
+export const PTRACE_EVENT_STOP = 128;
+
 /** Options of PTRACE_SETOPTIONS and PTRACE_SEIZE. */
+export const PTRACE_O_TRACEFORK = 0x2;
+export const PTRACE_O_TRACECLONE = 0x8;
 export const PTRACE_O_TRACEEXEC = 0x10;
 export const PTRACE_O_EXITKILL = 0x100000;
 

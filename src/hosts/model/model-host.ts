@@ -5,6 +5,7 @@ import { BreakpointCore } from '../../kernel/core/breakpoint-core.ts';
 import { ModelPerfCalls } from '../../kernel/perf/perf-calls.ts';
 import { PerfKernel } from '../../kernel/perf/perf-kernel.ts';
 import type { Era } from '../../kernel/pmu/admission.ts';
+import { Ptrace } from '../../kernel/ptrace/ptrace.ts';
 import { SimMachine } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
 
@@ -35,6 +36,8 @@ export class ModelHost {
   readonly arch: X86Architecture;
   readonly kernel: PerfKernel;
   readonly core: BreakpointCore;
+  /** ptrace(2); "self" traces. */
+  readonly ptrace: Ptrace;
   /** The task that makes the system calls: root, on the first CPU that is online. */
   readonly self: SimTask;
   readonly calls: ModelPerfCalls;
@@ -69,6 +72,7 @@ export class ModelHost {
       verify: options.verify ?? false,
     });
     this.core = new BreakpointCore(this.kernel);
+    this.ptrace = new Ptrace(this.kernel, this.core);
     const firstCpu = this.machine.currentCpu.number;
     this.self = this.machine.spawn({ name: 'self', cpu: firstCpu });
     this.calls = new ModelPerfCalls(this.kernel, { caller: () => this.self });

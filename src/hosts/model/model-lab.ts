@@ -11,7 +11,10 @@ import type { SimTask } from '../../machines/sim/sim-task.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
 import type { Lab, LabMachine, LabMaker, LabSignal, LabTasks, TaskAction } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
+import { labSignals } from './lab-signals.ts';
 import { ModelHost } from './model-host.ts';
+import { ModelLabPtrace } from './model-lab-ptrace.ts';
+import { actOperations, TracedActs } from './traced-acts.ts';
 
 /** The uid of "nobody". */
 const nobodyUid = 65534;
@@ -32,11 +35,13 @@ interface LabTask {
 
 class ModelLabTasks implements LabTasks {
   readonly #host: ModelHost;
+  readonly #acts: TracedActs;
   readonly #tasks: Map<string, LabTask> = new Map();
   #processes = 0n;
 
-  constructor(host: ModelHost) {
+  constructor(host: ModelHost, acts: TracedActs) {
     this.#host = host;
+    this.#acts = acts;
     this.#tasks.set('self', { task: host.self, base: this.#newBase() });
   }
 
@@ -51,10 +56,16 @@ class ModelLabTasks implements LabTasks {
     return found;
   }
 
+  /** The kernel's task of a name. */
+  task(name: string): SimTask {
+    return this.#get(name).task;
+  }
+
   /** A task that can act. A task that ended is as good as none. */
   #living(name: string): LabTask {
     const found = this.#get(name);
     if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
+    this.#acts.checkIdle(found.task);
     return found;
   }
 
@@ -109,13 +120,15 @@ class ModelLabTasks implements LabTasks {
   }
 
   reschedule(name: string): void {
-    this.#host.machine.reschedule(this.#living(name).task);
+    const { task } = this.#living(name);
+    this.#acts.letRun(task, () => this.#host.machine.reschedule(task));
     this.#pass();
   }
 
   migrate(name: string, cpu: number): void {
     this.#checkOnline(cpu);
-    this.#host.machine.migrate(this.#living(name).task, cpu);
+    const { task } = this.#living(name);
+    this.#acts.letRun(task, () => this.#host.machine.migrate(task, cpu));
     this.#pass();
   }
 
@@ -128,6 +141,10 @@ class ModelLabTasks implements LabTasks {
     const { machine } = this.#host;
     const before = task.received.length;
     const ip = this.accessAddress(name);
+    if (this.#acts.traces(task)) {
+      this.#acts.begin(task, actOperations(action, ip));
+      return [];
+    }
     switch (action.type) {
       case 'store':
       case 'load':
@@ -153,7 +170,7 @@ class ModelLabTasks implements LabTasks {
         });
         break;
     }
-    return task.received.slice(before).map(({ address, ...rest }) => ({ ...rest, addr: address }));
+    return labSignals(task, before);
   }
 
   tid(name: string): number {
@@ -272,11 +289,14 @@ export class ModelLab implements Lab {
   readonly host: ModelHost;
   readonly tasks: ModelLabTasks;
   readonly machine: ModelLabMachine;
+  readonly ptrace: ModelLabPtrace;
   #fileFd = -1;
 
   constructor(host: ModelHost) {
     this.host = host;
-    this.tasks = new ModelLabTasks(host);
+    const acts = new TracedActs(host);
+    this.tasks = new ModelLabTasks(host, acts);
+    this.ptrace = new ModelLabPtrace(host, acts, (name) => this.tasks.task(name));
     this.machine = new ModelLabMachine(host);
   }
 
@@ -320,7 +340,7 @@ export class ModelLabMaker implements LabMaker {
     const feature = machine.features.find((name) => !knownFeatures.includes(name));
     if (feature !== undefined) return `the model has no feature "${feature}"`;
     if (needs.includes('two-cpus') && machine.cpus < 2) return 'it needs two CPUs';
-    const missing = needs.find((need) => need === 'ptrace' || need === 'bpf' || need === 'kvm');
+    const missing = needs.find((need) => need === 'bpf' || need === 'kvm');
     return missing === undefined ? undefined : `the model has no ${missing} yet`;
   }
 

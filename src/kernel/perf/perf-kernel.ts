@@ -47,6 +47,14 @@ export interface PerfKernelOptions {
   readonly verify?: boolean;
 }
 
+/** A client in the kernel that keeps something for each task. */
+export interface TaskObserver {
+  /** `child` will start. */
+  cloned(parent: Task, child: Task, kind: CloneKind): void;
+  executed(task: Task): void;
+  exited(task: Task): void;
+}
+
 /** What makes an event, apart from its attr. */
 export interface CreateRequest {
   readonly attr: PerfEventAttr;
@@ -75,6 +83,8 @@ export class PerfKernel implements KernelEntry {
   /** Every event that exists, whoever made it. */
   readonly all: EventList = new EventList();
   readonly cpus: readonly CpuState[];
+  /** Clients that are told of tasks, before the events that were opened. */
+  readonly observers: TaskObserver[] = [];
   readonly #pmus: readonly Pmu[];
   /** A refused change costs the breakpoint: it was unregistered first, until 2009-12. docs/spec/02 section 7.1. */
   readonly changeReplaces: boolean;
@@ -246,15 +256,24 @@ export class PerfKernel implements KernelEntry {
   }
 
   cloned(parent: Task, child: Task, kind: CloneKind): void {
-    this.call(() => inheritEvents(this, parent, child, kind));
+    this.call(() => {
+      inheritEvents(this, parent, child, kind);
+      for (const observer of this.observers) observer.cloned(parent, child, kind);
+    });
   }
 
   executed(task: Task): void {
-    this.call(() => startProgram(this, task));
+    this.call(() => {
+      for (const observer of this.observers) observer.executed(task);
+      startProgram(this, task);
+    });
   }
 
   exited(task: Task): void {
-    this.call(() => leaveTask(this, task));
+    this.call(() => {
+      for (const observer of this.observers) observer.exited(task);
+      leaveTask(this, task);
+    });
   }
 
   tick(cpu: Cpu): void {

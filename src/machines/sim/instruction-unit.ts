@@ -33,8 +33,7 @@ export class InstructionUnit {
       task.ipLow = lowWord(instruction.ip);
       task.ipHigh = highWord(instruction.ip);
     }
-    cpu.beforeInstruction(task);
-    if (!task.alive) return 0n;
+    if (!cpu.beforeInstruction(task) || !task.alive) return 0n;
     const lenBytes =
       instruction.ipBytes ??
       (instruction.type === 'icebp' || instruction.type === 'int3' ? 1 : defaultInstructionBytes);
@@ -58,6 +57,10 @@ export class InstructionUnit {
         bits = cpu.dataBits(lowWord(instruction.at), highWord(instruction.at), instruction.lenBytes, true);
         break;
       case 'execute':
+        if (instruction.to !== undefined) {
+          task.ipLow = lowWord(instruction.to);
+          task.ipHigh = highWord(instruction.to);
+        }
         break;
       case 'icebp':
         // An exception without a reason in DR6; not merged with a step, which would give one.
@@ -65,7 +68,9 @@ export class InstructionUnit {
         return 0n;
       case 'int3':
         this.#machine.signal(task, { signal: SIGTRAP, code: siKernel, address: 0n });
-        break;
+        // An interrupt like any other: taking it clears TF, so no step is reported behind it.
+        cpu.afterInterrupt(task);
+        return 0n;
     }
     cpu.afterInstruction(task, bits);
     return result;

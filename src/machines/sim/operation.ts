@@ -27,8 +27,8 @@ export type Operation =
       readonly lenBytes: number;
       readonly value?: bigint;
     } & InstructionPlace)
-  /** An instruction that touches no memory. */
-  | ({ readonly type: 'execute' } & InstructionPlace)
+  /** An instruction that touches no memory; with `to` a jump there. */
+  | ({ readonly type: 'execute'; readonly to?: bigint } & InstructionPlace)
   /** The one-byte instruction F1. */
   | ({ readonly type: 'icebp' } & InstructionPlace)
   | ({ readonly type: 'int3' } & InstructionPlace)

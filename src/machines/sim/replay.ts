@@ -36,7 +36,7 @@ export function advanceReplay(cpu: SimCpu, task: SimTask, replay: Replay, budget
 
 /**
  * The instruction that access `index` belongs to, with all its accesses: one exception for all that it touched.
- * @returns the index after its last access, at most `end`.
+ * @returns the index after its last access, at most `end`; `index` again if a tracer holds the task before it.
  */
 function replayInstruction(
   cpu: SimCpu,
@@ -52,7 +52,7 @@ function replayInstruction(
   if (kind(start) === accessKinds.instruction) {
     task.ipLow = addressLow[start]!;
     task.ipHigh = addressHigh[start]!;
-    cpu.beforeInstruction(task);
+    if (!cpu.beforeInstruction(task)) return index;
     const next = task.ipLow + (shape[start]! & accessSizeMask);
     task.ipHigh = (task.ipHigh + (next > 0xffff_ffff ? 1 : 0)) >>> 0;
     task.ipLow = next >>> 0;

@@ -59,20 +59,22 @@ export class SimCpu implements Cpu {
 
   /**
    * The part of an instruction before its effects: execution breakpoints, unless RF is set. The task stands at the
-   * instruction.
+   * instruction. False: its tracer holds it there, and it is to be executed later.
    */
-  beforeInstruction(task: SimTask): void {
-    if (this.registers.filter()[(task.ipLow >>> 6) & 0xffff] === 0) return;
+  beforeInstruction(task: SimTask): boolean {
+    if (this.registers.filter()[(task.ipLow >>> 6) & 0xffff] === 0) return true;
     for (let faults = 0; (task.processorFlags & flagsResume) === 0; faults++) {
       const bits = matchExecute(this.registers.words, task.ipLow, task.ipHigh);
-      if (bits === 0) return;
+      if (bits === 0) return true;
       assert(
         faults < refaultsMax,
         'an execution breakpoint that nobody claims: the instruction would fault for ever',
       );
       this.exception(bits, task.ipLow, task.ipHigh, task);
       this.#host.deliverSignals(task);
+      if (task.stop !== null) return false;
     }
+    return true;
   }
 
   /** The part of an instruction after its effects: RF goes, and what it touched traps. The task stands after it. */
@@ -80,6 +82,11 @@ export class SimCpu implements Cpu {
     const bits = dataBits | ((task.processorFlags & flagsTrap) !== 0 ? dr6Step : 0);
     task.processorFlags &= ~flagsResume;
     if (bits !== 0) this.exception(bits, task.ipLow, task.ipHigh, task);
+  }
+
+  /** The same for an instruction that is an interrupt, which is never followed by a step. */
+  afterInterrupt(task: SimTask): void {
+    task.processorFlags &= ~flagsResume;
   }
 
   /** Takes a debug exception from user mode, at an instruction pointer. */
@@ -93,6 +100,7 @@ export class SimCpu implements Cpu {
     this.#enter(bits, frame);
     const code = this.#host.kernel.debugException(this, frame);
     task.debugStatus = frame.status;
+    task.debugStatusHigh = 0;
     task.processorFlags = frame.flags;
     if (code !== 0) this.#host.queueTrap(task, code, joinPair(ipLow, ipHigh));
   }

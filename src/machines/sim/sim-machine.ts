@@ -340,6 +340,19 @@ export class SimMachine implements Machine {
       this.#log(`${this.#clockNs} signal ${info.signal} code ${info.code} task ${task.tid}`);
   }
 
+  hold(task: Task, reason: SignalInfo): void {
+    assert(task instanceof SimTask && task.traced, 'a traced task of this machine');
+    task.stop = reason;
+    if (this.#log !== undefined)
+      this.#log(`${this.#clockNs} stop signal ${reason.signal} code ${reason.code} task ${task.tid}`);
+    if (task.cpu !== null) this.switchTo(task.cpu, null);
+  }
+
+  release(task: Task): void {
+    assert(task instanceof SimTask, 'a task of this machine');
+    task.stop = null;
+  }
+
   /** What `task` does when `signal` comes. Without a handler a signal is only noted in `received`. */
   onSignal(task: SimTask, signal: number, handler: SignalHandler): void {
     task.handlers ??= new Map();
@@ -347,9 +360,15 @@ export class SimMachine implements Machine {
   }
 
   /**
-   * Delivers pending signals. RF is saved in the signal frame: a handler starts with RF clear and its end restores it.
+   * Delivers pending signals; a traced task stops with the first instead. RF is saved in the signal frame: a handler
+   * starts with RF clear and its end restores it.
    */
   deliverSignals(task: SimTask): void {
+    if (task.traced) {
+      const info = task.stop === null ? task.pending.shift() : undefined;
+      if (info !== undefined) this.hold(task, info);
+      return;
+    }
     for (let info = task.pending.shift(); info !== undefined; info = task.pending.shift()) {
       task.received.push(info);
       const handler = task.handlers?.get(info.signal);
@@ -405,7 +424,7 @@ export class SimMachine implements Machine {
         return 0n;
       case 'replay': {
         task.startReplay(operation);
-        while (task.replay !== undefined) this.#replay(cpu, task);
+        while (task.replay !== undefined && task.stop === null) this.#replay(cpu, task);
         return 0n;
       }
       case 'thread':

@@ -1,3 +1,4 @@
+import { flagsTrap } from '../../arch/x86/debug-register-bits.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
 import type { Credentials, Task } from '../../machine/task.ts';
 import type { AccessTrace } from './access-trace.ts';
@@ -24,6 +25,9 @@ export class SimTask implements Task {
   alive = true;
   cpu: SimCpu | null = null;
   debugStatus = 0;
+  debugStatusHigh = 0;
+  traced = false;
+  stop: SignalInfo | null = null;
   attachment: object | undefined = undefined;
   /** The CPU that it is bound to. */
   home: SimCpu;
@@ -61,6 +65,14 @@ export class SimTask implements Task {
     this.ipHigh = Number(fields.ip >> 32n);
   }
 
+  get singleStep(): boolean {
+    return (this.processorFlags & flagsTrap) !== 0;
+  }
+
+  set singleStep(on: boolean) {
+    this.processorFlags = on ? this.processorFlags | flagsTrap : this.processorFlags & ~flagsTrap;
+  }
+
   /** Begins with a recording; the machine goes on with it. */
   startReplay(recording: {
     readonly trace: AccessTrace;
@@ -73,6 +85,6 @@ export class SimTask implements Task {
 
   /** Whether it has something to do by itself. */
   get runnable(): boolean {
-    return this.alive && (this.steps !== undefined || this.replay !== undefined);
+    return this.alive && this.stop === null && (this.steps !== undefined || this.replay !== undefined);
   }
 }

@@ -21,7 +21,7 @@ export function taskSteps(context: StepContext): StepHandlers {
       return done;
     });
   const act = (keys: StepKeys, action: TaskAction): Awaitable<StepResult> =>
-    after(tasks.act(String(keys.task), action), (signals) => context.signals(signals));
+    after(tasks.act(String(keys.task), action), (signals) => context.acted(String(keys.task), signals));
   const access = (type: 'store' | 'load' | 'rmw') => (keys: StepKeys) =>
     act(keys, {
       type,
