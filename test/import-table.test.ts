@@ -44,7 +44,7 @@ const table: Readonly<
   api: {
     may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch'],
     node: true,
-    packages: ['iced-x86'],
+    packages: ['iced-x86', 'fzstd'],
   },
   cli: {
     may: [

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../base/byte-source.ts';
 import { decodeCString } from '../base/text.ts';
 import { findBuildId } from './build-id.ts';
+import { decompressSection } from './compressed-section.ts';
 import { type DynamicSection, readDynamicSection } from './dynamic-section.ts';
 import { ElfError } from './elf-error.ts';
 import {
@@ -11,6 +12,7 @@ import {
   PT_INTERP,
   PT_LOAD,
   PT_NOTE,
+  rangeSource,
   readElfHeaders,
   readRange,
   type SectionHeader,
@@ -25,6 +27,7 @@ import {
 } from './elf-headers.ts';
 import { littleEndianHalfWords, littleEndianWords, type RawSymbols, symbolBytes } from './raw-symbols.ts';
 import { SymbolTable } from './symbol-table.ts';
+import type { SymbolTools } from './symbol-tools.ts';
 
 /** A PT_LOAD segment: file bytes [offset, offset + fileBytes) are at [vaddr, vaddr + memBytes), zeros behind. */
 export interface Segment {
@@ -78,19 +81,28 @@ export class ElfFile {
   readonly #dynamic: DynamicSection | undefined;
   #symbols: SymbolTable | undefined;
   #sectionsByName: Map<string, SectionHeader> | undefined;
+  readonly #decompress: SymbolTools['decompress'] | undefined;
+  readonly #decompressed: Map<string, ByteSource> = new Map();
 
   /**
    * Reads the headers of `source`; `name` is for messages.
    *
+   * @param decompress reads compressed sections; without it they are refused.
    * @throws {ElfError} if it is not a little-endian ELF file, or is truncated.
    */
-  static open(source: ByteSource, name: string): ElfFile {
-    return new ElfFile(source, name, readElfHeaders(source, name));
+  static open(source: ByteSource, name: string, decompress?: SymbolTools['decompress']): ElfFile {
+    return new ElfFile(source, name, readElfHeaders(source, name), decompress);
   }
 
-  private constructor(source: ByteSource, name: string, headers: ElfHeaders) {
+  private constructor(
+    source: ByteSource,
+    name: string,
+    headers: ElfHeaders,
+    decompress: SymbolTools['decompress'] | undefined,
+  ) {
     this.name = name;
     this.#source = source;
+    this.#decompress = decompress;
     this.#headers = headers;
     this.bits = headers.bits;
     this.machine = machineNames.get(headers.machine) ?? 'other';
@@ -179,32 +191,25 @@ export class ElfFile {
   }
 
   /**
-   * The content of the first section of that name that has any in the file; `undefined` where there is none.
+   * The content of the first section of that name that has any in the file, decompressed where it is compressed
+   * (`.zdebug_…` for `.debug_…` too); `undefined` where there is none.
    *
-   * @throws {ElfError} for a section that is compressed or not all there.
+   * @throws {ElfError} for a section that is not all there or damaged.
    */
   section(name: string): ByteSource | undefined {
+    const known = this.#decompressed.get(name);
+    if (known !== undefined) return known;
     const header = this.#sectionNamed(name);
-    if (header === undefined) return undefined;
-    if ((header.flags & SHF_COMPRESSED) !== 0n) {
-      throw new ElfError(this.name, `the section ${name} is compressed, which is not supported`);
-    }
-    const { offset, sizeBytes } = header;
-    if (offset + sizeBytes > BigInt(this.#source.sizeBytes)) {
-      throw new ElfError(
-        this.name,
-        `truncated: the section ${name} ends at byte ${offset + sizeBytes}, the file has ${this.#source.sizeBytes}`,
-      );
-    }
-    const start = Number(offset); // both are not beyond the source's size
-    const length = Number(sizeBytes);
-    return {
-      sizeBytes: length,
-      read: (at, lengthBytes) =>
-        at >= length || lengthBytes <= 0
-          ? new Uint8Array(0)
-          : this.#source.read(start + at, Math.min(lengthBytes, length - at)),
-    };
+    const old = header === undefined ? name.replace(/^\.debug_/, '.zdebug_') : name;
+    const stored = header ?? this.#sectionNamed(old);
+    if (stored === undefined) return undefined;
+    const content = rangeSource(this.#source, this.name, { name: old, ...stored });
+    const isElf = (stored.flags & SHF_COMPRESSED) !== 0n;
+    if (!isElf && old === name) return content;
+    const section = { file: this.name, name: old, content, format: isElf ? 'elf' : 'gnu' } as const;
+    const data = decompressSection(section, this.#decompress);
+    this.#decompressed.set(name, data);
+    return data;
   }
 
   #sectionNamed(name: string): SectionHeader | undefined {

@@ -131,6 +131,34 @@ export function readElfHeaders(source: ByteSource, name: string): ElfHeaders {
 }
 
 /**
+ * A section's bytes as a source of their own.
+ *
+ * @throws {ElfError} if they are not all there.
+ */
+export function rangeSource(
+  source: ByteSource,
+  file: string,
+  section: { name: string; offset: bigint; sizeBytes: bigint },
+): ByteSource {
+  const end = section.offset + section.sizeBytes;
+  if (end > BigInt(source.sizeBytes)) {
+    throw new ElfError(
+      file,
+      `truncated: the section ${section.name} ends at byte ${end}, the file has ${source.sizeBytes}`,
+    );
+  }
+  const start = Number(section.offset); // both are not beyond the source's size
+  const length = Number(section.sizeBytes);
+  return {
+    sizeBytes: length,
+    read: (at, lengthBytes) =>
+      at >= length || lengthBytes <= 0
+        ? new Uint8Array(0)
+        : source.read(start + at, Math.min(lengthBytes, length - at)),
+  };
+}
+
+/**
  * The bytes [offset, offset + sizeBytes) of `source`, all of them, where `what` names them in the error.
  *
  * @throws {ElfError} if they are not all there, or more than `mostBytes`.
