@@ -20,6 +20,7 @@ const table: Readonly<
   arch: { may: ['base', 'uapi'] },
   'arch/x86': { may: ['base', 'uapi', 'arch'] },
   ring: { may: ['base', 'uapi'] },
+  bpf: { may: ['base', 'uapi'] },
   surface: { may: ['base', 'uapi', 'ring'] },
   gdb: { may: ['base'] },
   machine: { may: ['base', 'uapi', 'arch'] },

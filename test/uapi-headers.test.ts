@@ -9,6 +9,7 @@ import * as uapi from '../src/uapi/index.ts';
 
 const headers = [
   'errno.h',
+  'linux/bpf.h',
   'linux/perf_event.h',
   'linux/hw_breakpoint.h',
   'sys/ptrace.h',
@@ -16,6 +17,7 @@ const headers = [
   'signal.h',
   'sys/user.h',
   'sys/syscall.h',
+  'linux/bpf_perf_event.h',
 ];
 
 /** Ours that have another name there, or are part of a value there. */
@@ -25,6 +27,7 @@ const expressions: Readonly<Record<string, string>> = {
   PERF_CONTEXT_USER_LOW: '(unsigned int)PERF_CONTEXT_USER',
   X86_64_USER_DEBUGREG_OFFSET: 'offsetof(struct user, u_debugreg)',
   X86_64_USER_RIP_OFFSET: 'offsetof(struct user, regs.rip)',
+  BPF_INSN_BYTES: 'sizeof(struct bpf_insn)',
   PERF_EVENT_HEADER_BYTES: 'sizeof(struct perf_event_header)',
 };
 
@@ -102,6 +105,11 @@ function linesOfOurs(): Line[] {
     const code = printLine(label, `offsetof(struct perf_event_mmap_page, ${snakeCase(name)})`);
     lines.push({ name: label, code, ours: BigInt(offset) });
   }
+  for (const [name, offset] of Object.entries(uapi.x86PerfEventContext)) {
+    const label = `bpf_perf_event_data ${name}`;
+    const code = printLine(label, contextExpression(name));
+    lines.push({ name: label, code, ours: BigInt(offset) });
+  }
   const numbers = uapi.syscallNumbers.x86_64;
   lines.push({
     name: 'SYS_perf_event_open',
@@ -113,7 +121,21 @@ function linesOfOurs(): Line[] {
     code: printLine('SYS_pidfd_open', 'SYS_pidfd_open'),
     ours: BigInt(numbers.pidfdOpen),
   });
+  lines.push({ name: 'SYS_bpf', code: printLine('SYS_bpf', 'SYS_bpf'), ours: BigInt(numbers.bpf) });
   return lines;
+}
+
+/** Where the context of a bpf program has what we call `name`. */
+function contextExpression(name: string): string {
+  if (name === 'bytes') return 'sizeof(struct bpf_perf_event_data)';
+  const other: Readonly<Record<string, string>> = {
+    samplePeriod: 'sample_period',
+    addr: 'addr',
+    origAx: 'regs.orig_rax',
+    flags: 'regs.eflags',
+  };
+  const register = /^(r\d+|cs|ss)$/.test(name) ? name : `r${name}`;
+  return `offsetof(struct bpf_perf_event_data, ${other[name] ?? `regs.${register}`})`;
 }
 
 function compileLines(

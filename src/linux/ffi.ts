@@ -9,7 +9,7 @@ export interface Ffi {
   errno(): number;
   syscall(number: number, a: number, b: number, c: number, d: number, e: number): number;
   ioctl(fd: number, request: number, argument: number): number;
-  mmap(lengthBytes: number, protection: number, flags: number, fd: number): number;
+  mmap(lengthBytes: number, protection: number, flags: number, fd: number, offset?: number): number;
   munmap(address: number, lengthBytes: number): number;
   read(fd: number, address: number, lengthBytes: number): number;
   write(fd: number, address: number, lengthBytes: number): number;
@@ -68,7 +68,8 @@ export function loadFfi(): Ffi {
     errno: () => koffi.errno(),
     syscall: (number, a, b, c, d, e) => Number(syscall(number, a, b, c, d, e)),
     ioctl: (fd, request, argument) => ioctl(fd, request, argument),
-    mmap: (lengthBytes, protection, flags, fd) => Number(mmap(0, lengthBytes, protection, flags, fd, 0)),
+    mmap: (lengthBytes, protection, flags, fd, offset = 0) =>
+      Number(mmap(0, lengthBytes, protection, flags, fd, offset)),
     munmap: (at, lengthBytes) => munmap(at, lengthBytes),
     read: (fd, at, lengthBytes) => Number(read(fd, at, lengthBytes)),
     write: (fd, at, lengthBytes) => Number(write(fd, at, lengthBytes)),

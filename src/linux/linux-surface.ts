@@ -1,5 +1,6 @@
 import os from 'node:os';
 import type { KernelIdentity, Surface } from '../surface/surface.ts';
+import { LinuxBpf } from './bpf.ts';
 import { linuxFiles } from './files.ts';
 import { launchedDebugRegisters } from './launch.ts';
 import { LinuxMemory } from './memory.ts';
@@ -13,6 +14,7 @@ export interface LinuxSurface extends Surface {
   readonly tasks: LinuxTasks;
   readonly memory: LinuxMemory;
   readonly files: typeof linuxFiles;
+  readonly bpf: LinuxBpf;
   readonly system: System;
 }
 
@@ -38,8 +40,15 @@ export function openLinuxSurface(): LinuxSurface {
     tasks: new LinuxTasks(system, machine),
     memory: new LinuxMemory(system),
     files: linuxFiles,
+    bpf: new LinuxBpf(system, machine, possibleCpus),
     ...(machine === 'x86_64' ? { debugRegisters: launchedDebugRegisters } : {}),
     system,
     close: () => {},
   };
+}
+
+/** CPUs that could ever be there: "0-3" is 4. */
+function possibleCpus(): number {
+  const last = /(\d+)\s*$/.exec(linuxFiles.text('/sys/devices/system/cpu/possible'))?.[1];
+  return last === undefined ? os.cpus().length : Number(last) + 1;
 }

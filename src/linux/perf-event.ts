@@ -14,6 +14,7 @@ import {
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_ID,
   PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
+  PERF_EVENT_IOC_SET_BPF,
   PERF_EVENT_IOC_SET_OUTPUT,
 } from '../uapi/perf-event-ioctl.ts';
 import type { System } from './system.ts';
@@ -72,6 +73,11 @@ export class LinuxPerfEvent implements PerfEvent {
   setOutput(event: PerfEvent): void {
     assert(event instanceof LinuxPerfEvent, 'events of two kernels do not mix');
     this.#ioctl('SET_OUTPUT', PERF_EVENT_IOC_SET_OUTPUT, event.fd);
+  }
+
+  /** Attaches the program of an fd. Throws `KernelError` EBADF, EINVAL, EEXIST. */
+  setBpf(program: number): void {
+    this.#ioctl('SET_BPF', PERF_EVENT_IOC_SET_BPF, program);
   }
 
   read(): EventCounts {

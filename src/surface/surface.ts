@@ -1,3 +1,4 @@
+import type { Bpf } from './bpf.ts';
 import type { DebugRegisterAccess } from './debug-registers.ts';
 import type { Events } from './events.ts';
 import type { Files } from './files.ts';
@@ -27,6 +28,7 @@ export interface Surface {
   readonly memory?: Memory;
   readonly files?: Files;
   readonly debugRegisters?: DebugRegisterAccess;
+  readonly bpf?: Bpf;
   readonly names?: Names;
   close(): void;
 }
