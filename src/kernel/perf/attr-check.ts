@@ -32,6 +32,17 @@ const branchPrivilegeBits = 7n;
 /** Registers that an x86-64 kernel samples: not the data segments (12 to 15). Source: asm/perf_regs.h. */
 const registerBits = 0xff0fffn;
 
+/** `aux_start_paused`, `aux_pause` and `aux_resume` (6.13): bits of the u32 at 116, reserved before. */
+const auxActionOffset = 116;
+const auxStartPaused = 1;
+const auxPauseAndResume = 6;
+const auxActionBits = 7;
+
+/** An attr as this kernel reads it, with what `uapi` has no name for. */
+export interface KernelAttr extends PerfEventAttr {
+  readonly auxAction?: number;
+}
+
 function refuse(errno: ErrnoName, hint: string): never {
   throw new KernelError({ errno: errnoValues[errno], operation: 'perf_event_attr', hint });
 }
@@ -40,7 +51,7 @@ function refuse(errno: ErrnoName, hint: string): never {
  * The attr in a caller's memory: sizes and reserved fields are judged, what is 0 is left out. On E2BIG the known size
  * is written into the caller's `size`. Throws `KernelError` E2BIG, EINVAL. docs/spec/03 section 9.
  */
-export function readAttr(bytes: Uint8Array): PerfEventAttr {
+export function readAttr(bytes: Uint8Array): KernelAttr {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = bytes.byteLength >= 8 ? view.getUint32(4, true) : 0;
   const used = size === 0 ? PERF_ATTR_SIZE_VER0 : size;
@@ -50,13 +61,15 @@ export function readAttr(bytes: Uint8Array): PerfEventAttr {
     if (bytes.byteLength >= 8) view.setUint32(4, knownAttrBytes, true);
     refuse('E2BIG', `attr.size is ${size}; this kernel knows ${PERF_ATTR_SIZE_VER0} to ${knownAttrBytes}`);
   }
-  const known = bytes.subarray(0, Math.min(used, PERF_ATTR_SIZE_VER7));
+  const known = bytes.slice(0, Math.min(used, PERF_ATTR_SIZE_VER7));
+  const auxAction = known[auxActionOffset] ?? 0;
+  if (auxAction <= auxActionBits) known[auxActionOffset] = 0;
   if (perfEventAttrReservedBytes(known)) refuse('EINVAL', 'a reserved field is not 0');
-  return compactAttr({ ...decodePerfEventAttr(known), size: used });
+  return compactAttr({ ...decodePerfEventAttr(known), size: used, auxAction });
 }
 
 /** `attr` without the fields that are 0 or false. */
-export function compactAttr(attr: PerfEventAttr): PerfEventAttr {
+export function compactAttr(attr: KernelAttr): KernelAttr {
   const compact: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(attr))
     if (value !== 0 && value !== 0n && value !== false && value !== undefined) compact[key] = value;
@@ -96,9 +109,36 @@ export function checkAttr(attr: PerfEventAttr): void {
 }
 
 function checkRegisters(mask: bigint): void {
-  if (mask >> 32n !== 0n) refuse('EOPNOTSUPP', 'vector registers');
-  if (mask === 0n || (mask & ~registerBits) !== 0n)
+  if (mask === 0n || (BigInt.asUintN(32, mask) & ~registerBits) !== 0n)
     refuse('EINVAL', 'a register that cannot be sampled, or none');
+}
+
+/**
+ * What no event here has, judged behind what the PMU says itself: vector registers (bits 32 to 63), asked for with or
+ * without the sample_type that would show them, and output to, or actions on, an AUX buffer. Throws `KernelError`
+ * EOPNOTSUPP, EINVAL. docs/spec/03 section 9.
+ */
+export function checkAbilities(attr: KernelAttr): void {
+  const { auxAction = 0 } = attr;
+  if (((attr.sampleRegsUser ?? 0n) | (attr.sampleRegsIntr ?? 0n)) >> 32n !== 0n)
+    refuse('EOPNOTSUPP', 'vector registers');
+  if (attr.auxOutput === true) refuse('EOPNOTSUPP', 'no event has aux output');
+  if ((auxAction & auxPauseAndResume) === auxPauseAndResume) refuse('EINVAL', 'aux_pause with aux_resume');
+  if ((auxAction & auxStartPaused) !== 0) refuse('EOPNOTSUPP', 'no event has an AUX buffer to pause');
+}
+
+/** What only an event in the group of one with an AUX buffer may have. Throws `KernelError` EINVAL. */
+export function checkAuxGroup(attr: KernelAttr): void {
+  if ((attr.auxAction ?? 0) !== 0 || (attr.auxSampleSize ?? 0) !== 0)
+    refuse('EINVAL', 'the group has no AUX buffer');
+}
+
+/** An attr as an event keeps it: what chooses branches is forgotten where none are sampled. */
+export function keptAttr(attr: PerfEventAttr): PerfEventAttr {
+  if (attr.branchSampleType === undefined || ((attr.sampleType ?? 0) & PERF_SAMPLE_BRANCH_STACK) !== 0)
+    return attr;
+  const { branchSampleType: _, ...kept } = attr;
+  return kept;
 }
 
 /** What a system administrator set. */

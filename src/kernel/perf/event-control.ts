@@ -48,8 +48,9 @@ export class EventControl {
     });
   }
 
-  /** Changes the period of a sampling event. docs/spec/03 section 5. */
+  /** Changes the period of a sampling event; of one whose task has ended nothing. docs/spec/03 sections 5 and 7. */
   setPeriod(event: PerfEvent, period: bigint): void {
+    if (event.state <= eventStates.exit) return;
     this.#kernel.call(() =>
       this.#family(event, (member) => {
         member.attr = { ...member.attr, samplePeriod: period };

@@ -4,14 +4,17 @@ import {
   PERF_FLAG_FD_NO_GROUP,
   PERF_FLAG_FD_OUTPUT,
   PERF_FLAG_PID_CGROUP,
-  type PerfEventAttr,
 } from '../../uapi/perf-event-attr.ts';
 import {
+  checkAbilities,
   checkAttr,
   checkAttrRights,
   checkAttrTarget,
+  checkAuxGroup,
   checkClock,
   clockOf,
+  type KernelAttr,
+  keptAttr,
   perfmonCapable,
 } from './attr-check.ts';
 import { eventStates } from './event-state.ts';
@@ -26,7 +29,7 @@ const groupReadBytesMax = 16 * 1024;
 /** `perf_event_open(2)` below the fds. */
 export interface OpenRequest {
   /** The attr, or what reads it when its turn comes. */
-  readonly attr: PerfEventAttr | (() => PerfEventAttr);
+  readonly attr: KernelAttr | (() => KernelAttr);
   readonly caller: Task;
   /** 0: the caller; -1: every task. */
   readonly pid: number;
@@ -53,13 +56,13 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   const attr = typeof request.attr === 'function' ? request.attr() : request.attr;
   checkAttr(attr);
   checkAttrRights(attr, credentials, kernel.limits);
-  if ((flags & PERF_FLAG_PID_CGROUP) !== 0 && (pid === -1 || cpu === -1))
-    throw failure('EINVAL', 'PID_CGROUP needs a group and a CPU');
+  const cgroup = (flags & PERF_FLAG_PID_CGROUP) !== 0;
+  if (cgroup && (pid === -1 || cpu === -1)) throw failure('EINVAL', 'PID_CGROUP needs a group and a CPU');
   const found = request.group?.() ?? null;
   if (found?.state === eventStates.exit) throw failure('ENODEV', 'the leader belonged to a task that ended');
   const leader = (flags & PERF_FLAG_FD_NO_GROUP) !== 0 ? null : found;
-  if ((flags & PERF_FLAG_PID_CGROUP) !== 0) throw failure('EBADF', 'there are no control groups');
-  const task = findTarget(kernel, caller, pid);
+  // The fd of a control group stands in the place of the task.
+  const task = cgroup ? null : findTarget(kernel, caller, pid);
   if (task !== null && leader !== null && (leader.attr.inherit === true) !== (attr.inherit === true))
     throw failure('EINVAL', 'inherit differs from the leader');
   if (cpu !== -1 && (cpu < 0 || cpu >= kernel.cpus.length))
@@ -67,19 +70,21 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   if (cpu === -1 && task === null) throw failure('EINVAL', 'neither a task nor a CPU');
   checkAttrTarget(attr, task !== null);
   const event = kernel.create({
-    attr,
+    attr: keptAttr(attr),
     task,
     cpu,
     caller: { sysAdmin: credentials.capabilities.has('SYS_ADMIN') },
   });
   try {
-    if (attr.auxOutput === true) throw failure('EOPNOTSUPP', 'breakpoints have no aux output');
+    checkAbilities(attr);
+    if (cgroup) throw failure('EBADF', 'there are no control groups');
     checkClock(attr);
     checkTargetRights(kernel, event, caller);
     if (task?.alive === false) throw failure('ESRCH', 'the task has exited');
     if (task === null && kernel.cpuState(cpu).context.on === null)
       throw failure('ENODEV', `CPU ${cpu} is offline`);
     if (leader !== null) checkGroup(event, leader);
+    checkAuxGroup(attr);
     kernel.attach(event, leader);
   } catch (error) {
     kernel.control.destroy(event);

@@ -69,6 +69,10 @@ export class SimMachine implements Machine {
   #currentCpu: SimCpu;
   #kernel: KernelEntry | undefined;
   readonly #tasks: Map<number, SimTask> = new Map();
+  /** Threads by pid. */
+  readonly #threads: Map<number, number> = new Map();
+  /** First threads that ended before others of their process, by tid. */
+  readonly #zombies: Map<number, SimTask> = new Map();
   readonly #taskCounts: Int32Array;
   readonly #programs: ProgramScheduler;
   readonly #log: ((line: string) => void) | undefined;
@@ -120,8 +124,9 @@ export class SimMachine implements Machine {
     return this.symbols.get(name);
   }
 
+  /** A task by its tid: a living one, or the first thread of a process that lives on without it. */
   findTask(tid: number): SimTask | undefined {
-    return this.#tasks.get(tid);
+    return this.#tasks.get(tid) ?? this.#zombies.get(tid);
   }
 
   /** Living tasks, oldest first. */
@@ -219,6 +224,7 @@ export class SimMachine implements Machine {
 
   #add(task: SimTask, program: Program | undefined): void {
     this.#tasks.set(task.tid, task);
+    this.#threads.set(task.pid, (this.#threads.get(task.pid) ?? 0) + 1);
     this.#taskCounts[task.home.number]!++;
     if (program !== undefined) task.steps = program();
   }
@@ -250,6 +256,7 @@ export class SimMachine implements Machine {
   exec(task: SimTask): void {
     for (const other of [...this.#tasks.values()])
       if (other !== task && other.pid === task.pid) this.exit(other);
+    if (task.tid !== task.pid) this.#zombies.delete(task.pid); // its tid goes to the one that executes
     task.memory = new AddressSpace();
     task.handlers = undefined;
     task.steps = undefined;
@@ -264,6 +271,14 @@ export class SimMachine implements Machine {
     this.kernel.exited(task);
     if (task.cpu !== null) this.switchTo(task.cpu, null);
     this.#tasks.delete(task.tid);
+    const threads = (this.#threads.get(task.pid) ?? 1) - 1;
+    if (threads === 0) {
+      this.#threads.delete(task.pid);
+      this.#zombies.delete(task.pid);
+    } else {
+      this.#threads.set(task.pid, threads);
+      if (task.tid === task.pid) this.#zombies.set(task.tid, task);
+    }
     this.#taskCounts[task.home.number]!--;
   }
 

@@ -43,6 +43,8 @@ export class World {
   readonly events: FuzzEvent[] = [];
   /** Families of which a task has ended or executed a program. */
   readonly brokenFamilies: Set<number> = new Set();
+  /** A relative that held copies is gone: whose slots were given back is not determined (docs/spec/03 section 8). */
+  slotsVague: boolean = false;
   #names = 0;
 
   constructor(parts: Pick<World, 'dice' | 'cpus' | 'attrFields'>) {
@@ -75,7 +77,13 @@ export class World {
   /** A task ends. */
   end(task: FuzzTask): void {
     task.alive = false;
+    this.leave(task);
+  }
+
+  /** A task loses its events, by its end or by executing a program. */
+  leave(task: FuzzTask): void {
     this.brokenFamilies.add(task.family);
+    if (this.events.some((event) => this.scattered(event))) this.slotsVague = true;
   }
 
   /** A task makes a thread or a child: what is inherited is copied. */
@@ -85,8 +93,8 @@ export class World {
   }
 
   /**
-   * Whether the count of an event is spread over relatives of which one is gone: what a reset leaves then is not
-   * determined on Linux (docs/spec/03 section 8, "Exchange at a switch").
+   * Whether an event is spread over relatives of which one is gone: which of them it went with, and so what a reset or a
+   * change does to it, is not determined on Linux (docs/spec/03 section 8, "Exchange at a switch").
    */
   scattered(event: FuzzEvent): boolean {
     const task = this.task(event.task);

@@ -11,7 +11,22 @@ const flag = (name: string, chance: number): AttrField => ({
 const formats: readonly string[] = ['TOTAL_TIME_ENABLED', 'TOTAL_TIME_RUNNING', 'ID', 'GROUP', 'LOST'];
 const sampleTypes: readonly string[] = [
   ...['IP', 'TID', 'TIME', 'ADDR', 'READ', 'ID', 'CPU', 'PERIOD', 'STREAM_ID', 'RAW', 'IDENTIFIER'],
-  ...['BRANCH_STACK', 'REGS_USER', 'STACK_USER', 'WEIGHT', 'WEIGHT_STRUCT', 'REGS_INTR', 'PHYS_ADDR'],
+  ...[
+    'CALLCHAIN',
+    'AUX',
+    'CGROUP',
+    'TRANSACTION',
+    'DATA_SRC',
+    'DATA_PAGE_SIZE',
+    'CODE_PAGE_SIZE',
+    'BRANCH_STACK',
+    'REGS_USER',
+    'STACK_USER',
+    'WEIGHT',
+    'WEIGHT_STRUCT',
+    'REGS_INTR',
+    'PHYS_ADDR',
+  ],
 ];
 
 /** Flags that say how an event counts and how long it lives. */
@@ -97,7 +112,15 @@ export const attrFields: Ability = {
       chance: 0.01,
       set: (attr, { dice }) => {
         if (dice.chance(0.5)) attr.reservedFlags = 1;
-        else attr.raw = { [String(dice.pick([110, 111, 116, 119, 150]))]: 1 };
+        else attr.raw = { [String(dice.pick([110, 111, 116, 119, 150]))]: dice.pick([1, 2, 4, 6, 8]) };
+      },
+    },
+    {
+      name: 'aux',
+      chance: 0.01,
+      set: (attr, { dice }) => {
+        if (dice.chance(0.5)) attr.auxOutput = true;
+        else attr.auxSampleSize = dice.pick([1, 8, 65536]);
       },
     },
     {

@@ -36,7 +36,7 @@ export const control: Ability = {
       weight: 2,
       make: (world) => {
         const { dice } = world;
-        const event = dice.pick(world.events);
+        const event = dice.pick(world.events.filter((each) => !world.scattered(each)));
         if (event === undefined) return undefined;
         const arg = dice.pick([1, 1, 2, 3, 7, 0, 100_001, '0x8000000000000000', 'bad']);
         if (typeof arg === 'number' && arg > 0 && 'samplePeriod' in event.attr)
@@ -64,7 +64,7 @@ export const control: Ability = {
       name: 'modify',
       weight: 6,
       make: (world) => {
-        const event = world.dice.pick(world.events);
+        const event = world.dice.pick(world.events.filter((each) => !world.scattered(each)));
         if (event === undefined) return undefined;
         const attr = changedAttr(world, event);
         // A copy on a relative is changed too, and which of them is where is not determined.

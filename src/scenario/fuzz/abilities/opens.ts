@@ -39,6 +39,7 @@ export const opens: Ability = {
       name: 'open',
       weight: 18,
       make: (world) => {
+        if (world.slotsVague) return undefined;
         const where = target(world);
         return [open(world, where, makeAttr(world, where))];
       },
@@ -47,6 +48,7 @@ export const opens: Ability = {
       name: 'several opens on one target',
       weight: 4,
       make: (world) => {
+        if (world.slotsVague) return undefined;
         const where = target(world);
         return Array.from({ length: 2 + world.dice.below(4) }, () =>
           open(world, where, makeAttr(world, where)),
@@ -57,6 +59,7 @@ export const opens: Ability = {
       name: 'sibling',
       weight: 7,
       make: (world) => {
+        if (world.slotsVague) return undefined;
         const { dice } = world;
         // A leader that was copied may be in another task's context than its own (docs/spec/03 section 8).
         const leader = dice.pick(world.events.filter(({ copied }) => !copied));
@@ -80,6 +83,7 @@ export const opens: Ability = {
       name: 'open that is malformed',
       weight: 1,
       make: (world) => {
+        if (world.slotsVague) return undefined;
         const { dice } = world;
         const where = target(world);
         const attr = makeAttr(world, where);

@@ -15,7 +15,7 @@ export function spawn(world: World): readonly FuzzStep[] {
 
 function clone(world: World, step: 'thread' | 'fork'): readonly FuzzStep[] | undefined {
   const parent = world.dice.pick(world.living);
-  if (parent === undefined || world.living.length >= tasksMax) return undefined;
+  if (parent === undefined || world.living.length >= tasksMax || world.slotsVague) return undefined;
   world.clone(parent);
   const name = world.newName('T');
   const process = step === 'thread' ? parent.process : world.tasks.length;
@@ -71,7 +71,7 @@ export const tasks: Ability = {
         if (task === undefined) return undefined;
         for (const other of world.tasks)
           if (other !== task && other.process === task.process) world.end(other);
-        world.brokenFamilies.add(task.family);
+        world.leave(task);
         return [{ step: 'exec', task: task.name }];
       },
     },
