@@ -20,8 +20,14 @@ export interface Machine {
   crossCall(cpu: Cpu, work: () => void): void;
   /** An interruption point: the machine may take an NMI here. */
   point(): void;
-  /** Queues a signal for a task; it is delivered before the task next executes an instruction. */
-  signal(task: Task, info: SignalInfo): void;
+  /**
+   * Queues a signal for a task; it is delivered before the task next executes an instruction. With `process`, for the
+   * process of the task: any of its threads may take it, the task itself first. A signal below 32 that is pending
+   * already is not queued again. Source: signal(7).
+   */
+  signal(task: Task, info: SignalInfo, options?: { readonly process: boolean }): void;
+  /** Has `work` done before the task next returns to user mode, the latest first; a task that ends does none. */
+  beforeUserMode(task: Task, work: () => void): void;
   /** Holds a traced task: it is taken off its CPU and not executed until {@link release}. */
   hold(task: Task, reason: SignalInfo): void;
   /** Undoes {@link hold}; what it was stopped with is forgotten. */

@@ -8,4 +8,8 @@ export interface SignalInfo {
   readonly data?: bigint;
   /** si_perf_flags, for TRAP_PERF: bit 0 = asynchronous. */
   readonly flags?: number;
+  /** si_perf_type, for TRAP_PERF. */
+  readonly type?: number;
+  /** si_fd, for a signal about a file. */
+  readonly fd?: number;
 }

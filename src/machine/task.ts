@@ -22,6 +22,8 @@ export interface Task {
   readonly alive: boolean;
   /** The CPU that executes it right now; null while it waits. */
   readonly cpu: Cpu | null;
+  /** Whether it blocks a signal right now. */
+  blocks(signal: number): boolean;
   /** The thread's virtual debug status (x86: virtual DR6, positive polarity; 0: no reason given). */
   debugStatus: number;
   /** Its high word, which only a tracer can write; every debug exception from user mode clears it. */

@@ -99,6 +99,11 @@ export class ModelPerfCalls implements PerfSystemCalls {
     }
   }
 
+  fcntl(fd: number, command: number, argument: IoctlArgument): number {
+    const event = this.#event(fd, 'fcntl');
+    return this.#kernel.signals.fcntl(event, { fd, command, argument }, this.#caller());
+  }
+
   read(fd: number, lengthBytes: number): Uint8Array {
     return readEvent(this.#kernel.control, this.#event(fd, 'read'), lengthBytes);
   }

@@ -5,6 +5,7 @@ import { PERF_SAMPLE_PERIOD, type PerfEventAttr } from '../../uapi/perf-event-at
 import type { Pmu, PmuEvent } from '../pmu/pmu.ts';
 import type { TaskSlots } from '../pmu/task-slots.ts';
 import type { EventContext } from './event-context.ts';
+import type { FileOwner } from './event-signals.ts';
 import { type EventState, eventStates } from './event-state.ts';
 
 /** Called on an overflow, in the exception; the default writes a sample to the event's ring. */
@@ -90,6 +91,10 @@ export class PerfEvent implements PmuEvent {
   /** To be done when the exception is over. */
   pendingDisable = false;
   pendingWakeup = false;
+  /** Its SIGTRAP waits to be sent. */
+  pendingTrap = false;
+  /** Whom its file signals; of an event that was opened. */
+  fileOwner: FileOwner | null = null;
   /** An error or a hangup that poll and read have to tell. */
   pendingError = false;
   /** Neighbours in the list of all events. */

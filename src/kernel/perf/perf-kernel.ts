@@ -15,6 +15,7 @@ import type { PerfLimits } from './attr-check.ts';
 import { type CpuState, EventContext, findTaskContext, TaskContext } from './event-context.ts';
 import { EventControl } from './event-control.ts';
 import { EventList } from './event-list.ts';
+import { EventSignals } from './event-signals.ts';
 import { eventStates } from './event-state.ts';
 import { failure } from './failure.ts';
 import { hitHandler } from './hit.ts';
@@ -77,6 +78,7 @@ export class PerfKernel implements KernelEntry {
   readonly control: EventControl;
   /** What overflows do; signals and bpf programs hang themselves in here. */
   readonly overflow: OverflowPath;
+  readonly signals: EventSignals;
   readonly limits: PerfLimits;
   /** Absent: built without hardware breakpoints. */
   readonly breakpoints: BreakpointPmu | undefined;
@@ -138,6 +140,7 @@ export class PerfKernel implements KernelEntry {
       throttle: throttleGroup,
       disableOnly: (event) => this.control.disableOnly(event),
     });
+    this.signals = new EventSignals(machine, this.overflow.hooks);
     this.#hit = hitHandler(this.overflow);
     machine.boot(this);
   }

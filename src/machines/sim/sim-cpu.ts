@@ -72,7 +72,7 @@ export class SimCpu implements Cpu {
       );
       this.exception(bits, task.ipLow, task.ipHigh, task);
       this.#host.deliverSignals(task);
-      if (task.stop !== null) return false;
+      if (task.stop !== null || !task.alive) return false;
     }
     return true;
   }

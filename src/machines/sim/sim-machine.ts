@@ -1,4 +1,3 @@
-import { flagsResume, flagsTrap } from '../../arch/x86/debug-register-bits.ts';
 import { assert, unreachable } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
@@ -14,8 +13,10 @@ import { Interruption } from './interruption.ts';
 import type { Operation, OperationResult, Program } from './operation.ts';
 import { ProgramScheduler } from './program-scheduler.ts';
 import { advanceReplay } from './replay.ts';
+import { SignalUnit } from './signal-unit.ts';
 import { SimCpu } from './sim-cpu.ts';
-import { type SignalHandler, SimTask } from './sim-task.ts';
+import type { Disposition } from './sim-process.ts';
+import { SimTask } from './sim-task.ts';
 
 /** Nanoseconds between two timer interrupts: HZ is 250. */
 export const tickNs: number = 4_000_000;
@@ -77,6 +78,7 @@ export class SimMachine implements Machine {
   readonly #programs: ProgramScheduler;
   readonly #log: ((line: string) => void) | undefined;
   readonly #instructions: InstructionUnit;
+  readonly #signals: SignalUnit;
 
   constructor(options: SimMachineOptions) {
     assert(options.cpus >= 1 && options.cpus <= 4096, 'a machine has 1 to 4096 CPUs');
@@ -100,6 +102,7 @@ export class SimMachine implements Machine {
     this.#programs = new ProgramScheduler(this, options.seed ?? 1);
     this.#log = options.log;
     this.#instructions = new InstructionUnit(this);
+    this.#signals = new SignalUnit(this);
   }
 
   get kernel(): KernelEntry {
@@ -244,9 +247,10 @@ export class SimMachine implements Machine {
       home: parent.home,
       memory: options.thread ? parent.memory : parent.memory.copy(),
       ip: joinPair(parent.ipLow, parent.ipHigh),
+      process: options.thread ? parent.process : parent.process.fork(options),
     });
+    child.blocked = parent.blocked;
     const clearHandlers = options.clearHandlers ?? false;
-    child.handlers = clearHandlers || parent.handlers === undefined ? undefined : new Map(parent.handlers);
     this.kernel.cloned(parent, child, { thread: options.thread, clearHandlers });
     this.#add(child, options.program);
     return child;
@@ -258,7 +262,7 @@ export class SimMachine implements Machine {
       if (other !== task && other.pid === task.pid) this.exit(other);
     if (task.tid !== task.pid) this.#zombies.delete(task.pid); // its tid goes to the one that executes
     task.memory = new AddressSpace();
-    task.handlers = undefined;
+    task.process.exec();
     task.steps = undefined;
     task.replay = undefined;
     this.kernel.executed(task);
@@ -347,10 +351,10 @@ export class SimMachine implements Machine {
 
   // --- signals -----------------------------------------------------------------------------------------------------
 
-  signal(task: Task, info: SignalInfo): void {
+  signal(task: Task, info: SignalInfo, options?: { readonly process: boolean }): void {
     assert(task instanceof SimTask, 'a task of this machine');
     if (!task.alive) return;
-    task.pending.push(info);
+    this.#signals.send(task, info, options?.process === true);
     if (this.#log !== undefined)
       this.#log(`${this.#clockNs} signal ${info.signal} code ${info.code} task ${task.tid}`);
   }
@@ -368,33 +372,26 @@ export class SimMachine implements Machine {
     task.stop = null;
   }
 
-  /** What `task` does when `signal` comes. Without a handler a signal is only noted in `received`. */
-  onSignal(task: SimTask, signal: number, handler: SignalHandler): void {
-    task.handlers ??= new Map();
-    task.handlers.set(signal, handler);
+  beforeUserMode(task: Task, work: () => void): void {
+    assert(task instanceof SimTask, 'a task of this machine');
+    if (task.alive) task.work.push(work);
   }
 
-  /**
-   * Delivers pending signals; a traced task stops with the first instead. RF is saved in the signal frame: a handler
-   * starts with RF clear and its end restores it.
-   */
+  /** What the process of `task` does when `signal` comes. Without a disposition a signal is noted in `received`. */
+  onSignal(task: SimTask, signal: number, disposition: Disposition): void {
+    task.process.dispositions.set(signal, disposition);
+  }
+
+  /** Delivers what is pending and not blocked, as before a return to user mode; a traced task stops with it. */
   deliverSignals(task: SimTask): void {
-    if (task.traced) {
-      const info = task.stop === null ? task.pending.shift() : undefined;
-      if (info !== undefined) this.hold(task, info);
-      return;
-    }
-    for (let info = task.pending.shift(); info !== undefined; info = task.pending.shift()) {
-      task.received.push(info);
-      const handler = task.handlers?.get(info.signal);
-      if (handler === undefined) continue;
-      const { ipLow, ipHigh, processorFlags } = task;
-      task.processorFlags &= ~(flagsResume | flagsTrap);
-      for (const operation of handler(info)) this.perform(task, operation);
-      task.ipLow = ipLow;
-      task.ipHigh = ipHigh;
-      task.processorFlags = processorFlags;
-    }
+    if (this.#signals.due(task)) this.#signals.deliver(task);
+  }
+
+  /** A task that waits and has a signal wakes up for it. */
+  wake(task: SimTask): void {
+    if (!task.alive || task.traced || !this.#signals.due(task)) return;
+    this.switchTo(task.home, task);
+    this.crossCall(task.home, () => this.#signals.deliver(task));
   }
 
   // --- execution ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import type { AccessTrace } from './access-trace.ts';
 import type { AddressSpace } from './address-space.ts';
 import type { Operation, OperationResult } from './operation.ts';
 import type { SimCpu } from './sim-cpu.ts';
+import { SimProcess } from './sim-process.ts';
 
 /** A recording under way. */
 export interface Replay {
@@ -13,8 +14,7 @@ export interface Replay {
   readonly end: number;
 }
 
-/** What a task does when a signal comes: the operations of its handler. */
-export type SignalHandler = (info: SignalInfo) => readonly Operation[];
+const noSignals: ReadonlySet<number> = new Set();
 
 /** A thread of the simulated machine. */
 export class SimTask implements Task {
@@ -41,7 +41,12 @@ export class SimTask implements Task {
   readonly received: SignalInfo[] = [];
   /** Signals that it has yet to get. */
   readonly pending: SignalInfo[] = [];
-  handlers: Map<number, SignalHandler> | undefined = undefined;
+  /** What the kernel wants to do before it returns to user mode; the last goes first. */
+  readonly work: (() => void)[] = [];
+  /** Signals that it blocks. */
+  blocked: ReadonlySet<number> = noSignals;
+  /** What it shares with the other threads of its process. */
+  readonly process: SimProcess;
   steps: Iterator<Operation, void, OperationResult> | undefined = undefined;
   lastResult: OperationResult = 0n;
   replay: Replay | undefined = undefined;
@@ -54,6 +59,8 @@ export class SimTask implements Task {
     readonly home: SimCpu;
     readonly memory: AddressSpace;
     readonly ip: bigint;
+    /** Absent: a new one. */
+    readonly process?: SimProcess;
   }) {
     this.tid = fields.tid;
     this.pid = fields.pid;
@@ -61,6 +68,7 @@ export class SimTask implements Task {
     this.credentials = fields.credentials;
     this.home = fields.home;
     this.memory = fields.memory;
+    this.process = fields.process ?? new SimProcess();
     this.ipLow = Number(fields.ip & 0xffff_ffffn);
     this.ipHigh = Number(fields.ip >> 32n);
   }
@@ -71,6 +79,10 @@ export class SimTask implements Task {
 
   set singleStep(on: boolean) {
     this.processorFlags = on ? this.processorFlags | flagsTrap : this.processorFlags & ~flagsTrap;
+  }
+
+  blocks(signal: number): boolean {
+    return this.blocked.has(signal);
   }
 
   /** Begins with a recording; the machine goes on with it. */
