@@ -56,7 +56,7 @@ const userWord = { debugreg: optional('integer'), offset: optional('integer'), c
 export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   spawn: { keys: { task: required('newTask'), cpu: optional('integer') } },
   thread: { keys: { ...onTask, as: required('newTask') } },
-  fork: { keys: { ...onTask, as: required('newTask') } },
+  fork: { keys: { ...onTask, as: required('newTask'), clearHandlers: optional('boolean') } },
   exec: { keys: onTask },
   exit: { keys: onTask },
   credentials: {
@@ -69,7 +69,14 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   },
   reschedule: { keys: onTask },
   signalMask: {
-    keys: { ...onTask, block: optional('any'), unblock: optional('any'), ignore: optional('any') },
+    keys: {
+      ...onTask,
+      block: optional('any'),
+      unblock: optional('any'),
+      ignore: optional('any'),
+      default: optional('any'),
+      handle: optional('any'),
+    },
   },
   migrate: { keys: { ...onTask, cpu: required('integer') } },
   store: { keys: access },
@@ -103,7 +110,15 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   records: { keys: { ...onEvent, keep: optional('boolean') } },
   munmap: { keys: onEvent },
   setTail: { keys: { ...onEvent, value: required('integer') } },
-  async: { keys: { ...onEvent, task: optional('any'), signal: optional('text') } },
+  async: {
+    keys: {
+      ...onEvent,
+      task: optional('task'),
+      thread: optional('boolean'),
+      signal: optional('any'),
+      on: optional('boolean'),
+    },
+  },
   poll: { keys: onEvent },
   close: { keys: onEvent },
   attach: { keys: { ...onTask, followFork: optional('boolean') } },

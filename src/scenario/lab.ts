@@ -26,8 +26,31 @@ export interface LabSignal {
   readonly data?: bigint;
   /** si_perf_flags. */
   readonly flags?: number;
+  /** si_perf_type. */
+  readonly type?: number;
   readonly fd?: number;
 }
+
+/** Signals that a list of {@link TaskOutcome} has at most. */
+export const toldSignalsMax: number = 64;
+
+/** What came of something that a task was told to do. */
+export interface TaskOutcome {
+  /** Signals that it got since it was last told to do something; the last {@link toldSignalsMax} of them. */
+  readonly signals: readonly LabSignal[];
+  /** How many they were. */
+  readonly total: number;
+  /** The signal that its process died of. */
+  readonly died?: number;
+}
+
+/** What a task does about signals from now on. Dispositions are the whole process's, the mask is the task's own. */
+export type SignalChange =
+  | { readonly type: 'block' | 'unblock'; readonly signals: readonly number[] }
+  | { readonly type: 'ignore' | 'default' | 'handle'; readonly signals: readonly number[] };
+
+/** Places of a process besides its data and code labels: the instruction of `rmw` of 8 bytes; the SIGIO handler. */
+export type TaskPlace = 'rmw' | 'handler';
 
 /** What a task is told to do, exactly `times` times. */
 export type TaskAction =
@@ -55,7 +78,8 @@ export interface LabTasks {
   spawn(name: string, options: { readonly cpu?: number }): Awaitable<void>;
   /** Throws `KernelError` if the clone fails. */
   thread(name: string, as: string): Awaitable<void>;
-  fork(name: string, as: string): Awaitable<void>;
+  /** With `clearHandlers` the child starts with the default action for every signal that has a handler. */
+  fork(name: string, as: string, options?: { readonly clearHandlers: boolean }): Awaitable<void>;
   exec(name: string): Awaitable<void>;
   exit(name: string): Awaitable<void>;
   /** Drops to an unprivileged user with these capabilities only; `undefined`: what it started with. */
@@ -65,13 +89,15 @@ export interface LabTasks {
   ): Awaitable<void>;
   reschedule(name: string): Awaitable<void>;
   migrate(name: string, cpu: number): Awaitable<void>;
-  /** Gives the signals that the task got. */
-  act(name: string, action: TaskAction): Awaitable<readonly LabSignal[]>;
+  act(name: string, action: TaskAction): Awaitable<TaskOutcome>;
+  /** Changes what the task does about signals; those that were blocked are delivered at once. */
+  handleSignals(name: string, change: SignalChange): Awaitable<TaskOutcome>;
   tid(name: string): number;
   /** First byte of the task's data page of 4096 bytes. */
   dataAddress(name: string): bigint;
   /** Address of code label `n`, 0 to 15. */
   codeAddress(name: string, n: number): bigint;
+  placeAddress(name: string, place: TaskPlace): bigint;
 }
 
 /** How a traced task was found stopped. */
@@ -97,8 +123,8 @@ export interface LabUserWord {
  */
 export interface LabPtrace {
   attach(name: string, options: { readonly followFork: boolean }): Awaitable<void>;
-  /** Gives the signals that the task got while it finished what it was doing. */
-  detach(name: string): Awaitable<readonly LabSignal[]>;
+  /** Lets the task finish what it was doing. */
+  detach(name: string): Awaitable<TaskOutcome>;
   /** Goes on with what the task was doing: to its end or the next stop, or for one instruction. */
   resume(name: string, options: { readonly step: boolean }): Awaitable<void>;
   peek(name: string, word: LabUserWord): Awaitable<bigint>;

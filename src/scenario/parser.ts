@@ -228,9 +228,9 @@ class Parser {
   }
 }
 
-/** `"0x1000"`, `"A.data+8"`, `"A.code3"`, `"sym:name+8"`. */
+/** `"0x1000"`, `"A.data+8"`, `"A.code3"`, `"A.rmw"`, `"sym:name+8"`. */
 const addressPattern =
-  /^(?:0x[0-9a-f]{1,16}|[0-9]+|[A-Za-z]\w*\.(?:data|code(?:[0-9]|1[0-5]))(?:[+-](?:0x[0-9a-f]+|[0-9]+))?|sym:\w+(?:\+(?:0x[0-9a-f]+|[0-9]+))?)$/i;
+  /^(?:0x[0-9a-f]{1,16}|[0-9]+|[A-Za-z]\w*\.(?:data|code(?:[0-9]|1[0-5])|rmw|handler)(?:[+-](?:0x[0-9a-f]+|[0-9]+))?|sym:\w+(?:\+(?:0x[0-9a-f]+|[0-9]+))?)$/i;
 
 function isAddress(text: string): boolean {
   return addressPattern.test(text);

@@ -26,12 +26,13 @@ const codeLabels = 16;
 export function resolveAddress(lab: Lab, text: string): bigint {
   const plain = parseUnsigned(text);
   if (plain !== undefined) return plain;
-  const match = /^(?:sym:(\w+)|(\w+)\.(?:(data)|code(\d+)))(?:([+-])(\w+))?$/.exec(text);
+  const match = /^(?:sym:(\w+)|(\w+)\.(?:(data|rmw|handler)|code(\d+)))(?:([+-])(\w+))?$/.exec(text);
   if (match === null) throw new StepError(`${JSON.stringify(text)} is no address`);
-  const [, symbol, task = '', data, code = '0', sign, amount] = match;
+  const [, symbol, task = '', place, code = '0', sign, amount] = match;
   let base: bigint | undefined;
   if (symbol !== undefined) base = lab.machine?.symbol(symbol);
-  else base = data === undefined ? lab.tasks.codeAddress(task, Number(code)) : lab.tasks.dataAddress(task);
+  else if (place === 'rmw' || place === 'handler') base = lab.tasks.placeAddress(task, place);
+  else base = place === undefined ? lab.tasks.codeAddress(task, Number(code)) : lab.tasks.dataAddress(task);
   if (base === undefined) throw new StepError(`there is no symbol in ${JSON.stringify(text)}`);
   const offset = amount === undefined ? 0n : (parseUnsigned(amount) ?? 0n);
   return BigInt.asUintN(64, sign === '-' ? base - offset : base + offset);

@@ -28,6 +28,11 @@ export interface PerfSystemCalls {
   perfEventOpen(call: PerfEventOpenCall): number;
   /** What the request returns; requests that write do so into the argument's bytes. */
   ioctl(fd: number, request: number, argument: IoctlArgument): number;
+  /**
+   * fcntl(2): who gets a signal when the event overflows (F_SETOWN, F_SETOWN_EX, F_SETSIG), and whether one does
+   * (O_ASYNC by F_SETFL). Gives what the command returns.
+   */
+  fcntl(fd: number, command: number, argument: IoctlArgument): number;
   /** At most `lengthBytes` bytes; none at the end of the file (an event in the error state). */
   read(fd: number, lengthBytes: number): Uint8Array;
   /** A poll(2) without waiting: all events that are there, whether asked for or not. */

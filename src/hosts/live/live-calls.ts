@@ -49,6 +49,15 @@ export class LiveCalls implements PerfSystemCalls {
     return this.#system.check(result, `ioctl(${fd}, 0x${request.toString(16)})`);
   }
 
+  fcntl(fd: number, command: number, argument: IoctlArgument): number {
+    const { ffi } = this.#system;
+    const result =
+      typeof argument === 'number'
+        ? ffi.syscall(syscalls.fcntl, fd, command, argument, 0, 0)
+        : this.#withBytes(argument, (address) => ffi.syscall(syscalls.fcntl, fd, command, address, 0, 0));
+    return this.#system.check(result, `fcntl(${fd}, ${command})`);
+  }
+
   read(fd: number, lengthBytes: number): Uint8Array {
     return this.#system.scratch((scratch) => {
       const { address, bytes } = scratch.alloc(lengthBytes);

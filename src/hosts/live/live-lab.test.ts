@@ -119,7 +119,7 @@ describe.skipIf(reason !== undefined)('the live lab', () => {
       const writes = watch(lab, 'A', 2, at, 1n);
       lab.tasks.act('A', { type: 'syscallWrite', at, lenBytes: 1 });
       expect(writes()).toBe(1);
-      expect(lab.tasks.act('A', { type: 'trap', kind: 'int3' })).toEqual([
+      expect(lab.tasks.act('A', { type: 'trap', kind: 'int3' }).signals).toEqual([
         { signal: 5, code: 0x80, addr: 0n },
       ]);
     });

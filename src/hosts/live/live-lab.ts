@@ -1,205 +1,18 @@
 import fs from 'node:fs';
 import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
-import { isKernelError, KernelError } from '../../base/kernel-error.ts';
+import { isKernelError } from '../../base/kernel-error.ts';
 import { System } from '../../linux/system.ts';
 import type { ScenarioMachine, ScenarioStep } from '../../scenario/format.ts';
-import type { Lab, LabMaker, LabSignal, LabTasks, TaskAction } from '../../scenario/lab.ts';
-import { StepError } from '../../scenario/values.ts';
+import type { Lab, LabMaker } from '../../scenario/lab.ts';
 import { encodePerfEventAttr, PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
 import { LiveCalls } from './live-calls.ts';
 import { type LiveMachine, readLiveMachine } from './live-machine.ts';
-import { OwnCredentials } from './own-credentials.ts';
-import { accessWidths } from './puppet-code.ts';
-import { labelStride, pageBytes, puppetLayout } from './puppet-layout.ts';
-import { type Puppet, type PuppetSignal, PuppetStage } from './puppet-stage.ts';
-import { syscalls } from './syscalls.ts';
+import { LiveTasks } from './live-tasks.ts';
+import { pageBytes } from './puppet-layout.ts';
+import { PuppetStage } from './puppet-stage.ts';
 
-const TRAP_PERF = 6;
-const SIGTRAP = 5;
-const SIGIO = 29;
-/** What remains of a task whose tid went to the thread that executed. */
-const nobodyTid = 0x3fff_ffff;
-const restNs = 100_000n;
 const breakpointRegisters = 4;
-const cpuMaskBytes = 1024;
-
-/** Tasks of a live scenario: puppets, and "self", the runner. */
-class LiveTasks implements LabTasks {
-  readonly #system: System;
-  readonly #stage: PuppetStage;
-  readonly #cpus: readonly number[];
-  readonly #credentials: OwnCredentials;
-  readonly #tasks: Map<string, Puppet> = new Map();
-  /** Ended ones whose tid may be another's, since a thread of their process executed. */
-  readonly #replaced: Set<Puppet> = new Set();
-  #places = 0;
-  /** The mask of this thread before a scenario moved it. */
-  #ownMask: Uint8Array | undefined;
-
-  constructor(system: System, stage: PuppetStage, cpus: readonly number[]) {
-    this.#system = system;
-    this.#stage = stage;
-    this.#cpus = cpus;
-    this.#credentials = new OwnCredentials(system);
-  }
-
-  #get(name: string): Puppet {
-    const found = this.#tasks.get(name);
-    if (found === undefined)
-      throw new StepError(
-        name === 'self'
-          ? 'the runner cannot do that live'
-          : `there is no task "${name}": the step that makes it was refused`,
-      );
-    return found;
-  }
-
-  spawn(name: string, options: { readonly cpu?: number }): void {
-    const puppet = this.#stage.spawn(this.#places++);
-    this.#tasks.set(name, puppet);
-    this.#setAffinity(puppet.tid, options.cpu === undefined ? this.#cpus : [this.#cpu(options.cpu)]);
-    if (options.cpu !== undefined) this.#stage.perform(puppet, 'nothing', []);
-  }
-
-  thread(name: string, as: string): void {
-    this.#tasks.set(as, this.#stage.clone(this.#get(name), { thread: true }));
-  }
-
-  fork(name: string, as: string): void {
-    this.#tasks.set(as, this.#stage.clone(this.#get(name), { thread: false }));
-  }
-
-  exec(name: string): void {
-    const puppet = this.#get(name);
-    this.#stage.exec(puppet);
-    for (const other of this.#tasks.values())
-      if (other !== puppet && other.process === puppet.process) this.#replaced.add(other);
-  }
-
-  exit(name: string): void {
-    this.#stage.exit(this.#get(name));
-  }
-
-  credentials(
-    name: string,
-    drop: { readonly user: string; readonly caps: readonly string[] } | undefined,
-  ): void {
-    if (name !== 'self') throw new StepError('the live runner changes no credentials but its own yet');
-    if (drop === undefined) this.#credentials.restore();
-    else this.#credentials.drop(drop.user, drop.caps);
-  }
-
-  /** It sleeps for a moment, which it can only by being switched out. */
-  reschedule(name: string): void {
-    this.#stage.rest(this.#get(name), restNs);
-  }
-
-  migrate(name: string, cpu: number): void {
-    const target = [this.#cpu(cpu)];
-    if (name === 'self') {
-      this.#ownMask ??= this.#ownAffinity();
-      this.#setAffinity(0, target);
-      return;
-    }
-    const puppet = this.#get(name);
-    if (puppet.ended) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
-    this.#setAffinity(puppet.tid, target);
-    this.#stage.perform(puppet, 'nothing', []); // it has run there when the step ends
-  }
-
-  act(name: string, action: TaskAction): readonly LabSignal[] {
-    const puppet = name === 'self' ? undefined : this.#get(name);
-    if (action.type === 'syscallWrite') {
-      if (action.lenBytes > 0) this.#stage.kernelWrite(this.#get(name), action.at, action.lenBytes);
-      return [];
-    }
-    if (action.type === 'trap') return this.#stage.perform(this.#get(name), action.kind, []).map(labSignal);
-    if (action.times === 0) return [];
-    const times = BigInt(action.times);
-    if (action.type === 'call')
-      return this.#stage.perform(puppet, 'call', [action.at, 0n, times]).map(labSignal);
-    if (!accessWidths.includes(action.lenBytes))
-      throw new StepError(
-        `"len" of an access is one of ${accessWidths.join(', ')} live, not ${action.lenBytes}`,
-      );
-    const at2 = action.type === 'storeTwo' ? action.at2 : 0n;
-    return this.#stage
-      .perform(puppet, `${action.type}${action.lenBytes}`, [action.at, at2, times, action.value])
-      .map(labSignal);
-  }
-
-  tid(name: string): number {
-    if (name === 'self') return process.pid;
-    const puppet = this.#get(name);
-    return this.#replaced.has(puppet) ? nobodyTid : puppet.tid;
-  }
-
-  #base(name: string): bigint {
-    return name === 'self' ? this.#stage.selfBase : this.#get(name).process.base;
-  }
-
-  dataAddress(name: string): bigint {
-    return this.#base(name) + BigInt(puppetLayout.data);
-  }
-
-  codeAddress(name: string, n: number): bigint {
-    return this.#base(name) + BigInt(puppetLayout.labels + labelStride * n);
-  }
-
-  close(): void {
-    this.#credentials.restore();
-    if (this.#ownMask !== undefined) {
-      const mask = this.#ownMask;
-      this.#system.scratch((scratch) =>
-        this.#system.ffi.syscall(syscalls.schedSetaffinity, 0, mask.length, scratch.put(mask), 0, 0),
-      );
-    }
-    this.#stage.clear();
-    this.#tasks.clear();
-  }
-
-  #cpu(cpu: number): number {
-    const number = this.#cpus[cpu];
-    if (number === undefined) throw new StepError(`CPU ${cpu} is not online`);
-    return number;
-  }
-
-  #setAffinity(tid: number, cpus: readonly number[]): void {
-    this.#system.scratch((scratch) => {
-      const mask = scratch.alloc(cpuMaskBytes);
-      for (const cpu of cpus) mask.bytes[cpu >> 3] = (mask.bytes[cpu >> 3] ?? 0) | (1 << (cpu & 7));
-      const result = this.#system.ffi.syscall(
-        syscalls.schedSetaffinity,
-        tid,
-        cpuMaskBytes,
-        mask.address,
-        0,
-        0,
-      );
-      this.#system.check(result, `sched_setaffinity(${tid})`);
-    });
-  }
-
-  #ownAffinity(): Uint8Array {
-    return this.#system.scratch((scratch) => {
-      const mask = scratch.alloc(cpuMaskBytes);
-      const got = this.#system.check(
-        this.#system.ffi.syscall(syscalls.schedGetaffinity, 0, cpuMaskBytes, mask.address, 0, 0),
-        'sched_getaffinity',
-      );
-      return mask.bytes.slice(0, got);
-    });
-  }
-}
-
-function labSignal({ signal, code, words }: PuppetSignal): LabSignal {
-  const [first, second, third] = words;
-  if (signal === SIGIO) return { signal, code, addr: 0n, fd: Number(BigInt.asIntN(32, second)) };
-  if (signal === SIGTRAP && code === TRAP_PERF)
-    return { signal, code, addr: first, data: second, flags: Number(third >> 32n) };
-  return { signal, code, addr: first };
-}
 
 /** Whether there is a breakpoint anywhere: then some CPU does not take as many events as it has registers. */
 function breakpointsExist(system: System, cpus: readonly number[]): boolean {
@@ -218,6 +31,10 @@ function breakpointsExist(system: System, cpus: readonly number[]): boolean {
   } finally {
     calls.closeAll();
   }
+}
+
+function hasSigtrap(attr: unknown): boolean {
+  return typeof attr === 'object' && attr !== null && 'sigtrap' in attr && attr.sigtrap === true;
 }
 
 /** The machine's Linux as a place for scenarios. */
@@ -246,7 +63,6 @@ export class LiveLab implements Lab {
 
   lacks(step: ScenarioStep): string | undefined {
     if (step.step === 'credentials') {
-      if (step.keys.task !== 'self') return 'the live runner changes no credentials but its own yet';
       if (!this.#live.root) return 'credentials are changed by root';
       const { paranoid } = this.#live;
       return paranoid === this.#paranoid
@@ -257,6 +73,10 @@ export class LiveLab implements Lab {
     if (step.step === 'open' && task === 'self' && typeof attr === 'object' && attr !== null)
       if ('inherit' in attr && attr.inherit === true)
         return 'an event of the runner that is inherited would go to the puppets that it starts';
+    if (task === 'self' && (step.step === 'async' || step.step === 'signalMask'))
+      return 'the runner itself takes no signals';
+    if (step.step === 'open' && task === 'self' && hasSigtrap(attr))
+      return 'the runner itself takes no signals';
     if (step.step !== 'trap') return undefined;
     const routine = step.keys.kind === 'icebp' ? 'icebp' : 'int3';
     return this.#stage.endures(routine) ? undefined : `an ${routine} never ends on this machine`;

@@ -2,9 +2,9 @@ import type { System } from '../../linux/system.ts';
 import { StepError } from '../../scenario/values.ts';
 import { syscalls } from './syscalls.ts';
 
-const nobodyUid = 65534;
-const PR_SET_DUMPABLE = 4;
-const capabilityVersion3 = 0x2008_0522;
+export const nobodyUid = 65534;
+export const PR_SET_DUMPABLE = 4;
+export const capabilityVersion3 = 0x2008_0522;
 /** Numbers of the capabilities that perf events ask for. Source: capabilities(7), linux/capability.h. */
 const capabilities: Readonly<Record<string, number>> = {
   KILL: 5,
@@ -12,6 +12,24 @@ const capabilities: Readonly<Record<string, number>> = {
   SYS_ADMIN: 21,
   PERFMON: 38,
 };
+
+/** Numbers of capabilities. Throws {@link StepError} for names that are not known. */
+export function capabilityNumbers(user: string, caps: readonly string[]): number[] {
+  if (user !== 'nobody') throw new StepError('"user" is "nobody"');
+  return caps.map((name) => {
+    const number = capabilities[name];
+    if (number === undefined)
+      throw new StepError(`"caps" are of ${Object.keys(capabilities).join(', ')}, not ${name}`);
+    return number;
+  });
+}
+
+/** The u32 of `half` (0 or 1) of a set of capabilities. */
+export function capabilityBits(numbers: readonly number[], half: number): number {
+  return numbers
+    .filter((number) => number >> 5 === half)
+    .reduce((sum, number) => sum + 2 ** (number & 31), 0);
+}
 
 /**
  * Credentials of the runner's own thread. The system calls themselves act on one thread only, unlike the C library's
@@ -27,13 +45,7 @@ export class OwnCredentials {
 
   /** An unprivileged user with these capabilities only. Throws {@link StepError} for names that are not known. */
   drop(user: string, caps: readonly string[]): void {
-    if (user !== 'nobody') throw new StepError('"user" is "nobody"');
-    const numbers = caps.map((name) => {
-      const number = capabilities[name];
-      if (number === undefined)
-        throw new StepError(`"caps" are of ${Object.keys(capabilities).join(', ')}, not ${name}`);
-      return number;
-    });
+    const numbers = capabilityNumbers(user, caps);
     this.restore();
     this.#dropped = true;
     this.#setUsers(nobodyUid, nobodyUid, 0);
@@ -60,12 +72,7 @@ export class OwnCredentials {
       const data = scratch.alloc(24);
       const { ffi } = this.#system;
       this.#system.check(ffi.syscall(syscalls.capget, header.address, data.address, 0, 0, 0), 'capget');
-      for (const half of [0, 1]) {
-        const bits = numbers
-          .filter((number) => number >> 5 === half)
-          .reduce((sum, number) => sum + 2 ** (number & 31), 0);
-        data.view.setUint32(12 * half, bits, true);
-      }
+      for (const half of [0, 1]) data.view.setUint32(12 * half, capabilityBits(numbers, half), true);
       this.#system.check(ffi.syscall(syscalls.capset, header.address, data.address, 0, 0, 0), 'capset');
     });
   }

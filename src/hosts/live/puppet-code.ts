@@ -1,3 +1,4 @@
+import { SIGIO, SIGTRAP, SIGUSR1 } from '../../uapi/signal.ts';
 import { Assembler } from './assembler.ts';
 import {
   controlBytes,
@@ -17,18 +18,22 @@ export const accessWidths: readonly number[] = [1, 2, 4, 8];
 /** The program of a puppet, and where its routines begin. */
 export interface PuppetCode {
   readonly bytes: Uint8Array;
-  /** Bytes from the program's start to a routine: "start", "syscall", "clone", "call", "icebp", "int3", "store8"... */
+  /**
+   * Bytes from the program's start to a routine: "start", "syscall", "clone", "clone3", "call", "icebp", "int3",
+   * "store8", to the accessing instruction of one, "rmw8.again", to a handler, "handler29", or to "restorer".
+   */
   offset(routine: string): number;
 }
 
 const MAP_SHARED_FIXED = 0x11;
 const MAP_PRIVATE_FIXED_ANONYMOUS = 0x32;
 const PROT_READ_WRITE = 3;
-const SA_SIGINFO_RESTORER_RESTART = 0x1400_0004;
-const numbers = { mmap: 9, rtSigaction: 13, rtSigprocmask: 14, rtSigreturn: 15, clone: 56 };
+/** Flags of the handlers that a puppet has. */
+export const SA_SIGINFO_RESTORER_RESTART = 0x1400_0004;
+const numbers = { mmap: 9, rtSigaction: 13, rtSigprocmask: 14, rtSigreturn: 15, clone: 56, clone3: 435 };
 const others = { exitGroup: 231, getppid: 110, prctl: 157, futex: 202 };
-const SIGTRAP = 5;
-const SIGIO = 29;
+/** Signals that a puppet has a handler for, each its own. */
+export const handledSignals: readonly number[] = [SIGTRAP, SIGUSR1, SIGIO];
 
 /**
  * The program that every puppet runs, for x86-64, at any address. `rbx` is the task's slot all the time; the data page
@@ -74,11 +79,11 @@ export function puppetCode(): PuppetCode {
   a.emit(0x41, 0xff, 0xc5); // inc r13d
   a.emit(0x41, 0xc1, 0xe5, 14); // shl r13d, 14
   a.emit(0x4b, 0x8d, 0xa4, 0x2c).u32(puppetLayout.stacks); // lea rsp, [r12 + r13 + stacks]
-  for (const signal of [SIGTRAP, SIGIO]) {
+  for (const signal of handledSignals) {
     a.emit(0x6a, 0); // push 0: the mask
     a.to('restorer', 0x48, 0x8d, 0x05).emit(0x50); // lea rax, [restorer]; push rax
     movEax(SA_SIGINFO_RESTORER_RESTART).emit(0x50); // push rax
-    a.to('handler', 0x48, 0x8d, 0x05).emit(0x50); // lea rax, [handler]; push rax
+    a.to(`handler${signal}`, 0x48, 0x8d, 0x05).emit(0x50); // lea rax, [handler]; push rax
     movEdi(signal);
     a.emit(0x48, 0x89, 0xe6); // mov rsi, rsp
     movEdx(0);
@@ -163,6 +168,15 @@ export function puppetCode(): PuppetCode {
   a.emit(0x4c, 0x89, 0xf3); // mov rbx, r14
   a.to('born', 0xe9); // jmp born
 
+  a.label('clone3');
+  load('rdi', argument(0));
+  load('rsi', argument(1));
+  a.emit(0x4c, 0x8b, 0x73, slot.childSlot); // mov r14, [rbx + childSlot]
+  syscall(numbers.clone3);
+  a.emit(0x48, 0x85, 0xc0); // test rax, rax
+  a.to('child', 0x0f, 0x84); // jz child
+  a.emit(0x48, 0x89, 0x43, slot.result).emit(0xc3); // mov [rbx + result], rax; ret
+
   const access = (name: string, instructions: () => void): void => {
     a.label(name);
     load('rdi', argument(0)); // at
@@ -202,19 +216,22 @@ export function puppetCode(): PuppetCode {
   a.label('icebp').emit(0xf1, 0xc3);
   a.label('int3').emit(0xcc, 0xc3);
 
-  // handler(signal, info, context): rbx is the interrupted code's, and so the slot.
-  a.label('handler');
-  a.emit(0x8b, 0x8b).u32(slot.signals); // mov ecx, [rbx + signals]
-  a.emit(0xff, 0x83).u32(slot.signals); // inc dword [rbx + signals]
-  a.emit(0x83, 0xf9, signalLimit); // cmp ecx, limit
-  a.to('handled', 0x0f, 0x83); // jae handled
+  // handler(signal, info, context): rbx is the interrupted code's, and so the slot. Handlers may nest.
+  for (const signal of handledSignals) {
+    a.label(`handler${signal}`);
+    a.to('note', 0xe9); // jmp note
+  }
+  a.label('note');
+  a.emit(0xb9).u32(1); // mov ecx, 1
+  a.emit(0x0f, 0xc1, 0x8b).u32(slot.signals); // xadd [rbx + signals], ecx
+  a.emit(0x83, 0xe1, signalLimit - 1); // and ecx, limit - 1
   a.emit(0x6b, 0xc9, signalBytes); // imul ecx, ecx, bytes
   a.emit(0x48, 0x8d, 0xbc, 0x0b).u32(slot.signalRecords); // lea rdi, [rbx + rcx + records]
   for (let at = 0; at < signalBytes; at += 8) {
     a.emit(0x48, 0x8b, 0x46, at); // mov rax, [rsi + at]
     a.emit(0x48, 0x89, 0x47, at); // mov [rdi + at], rax
   }
-  a.label('handled').emit(0xc3);
+  a.emit(0xc3); // ret
   a.label('restorer');
   syscall(numbers.rtSigreturn);
 

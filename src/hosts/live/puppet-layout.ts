@@ -50,14 +50,18 @@ export const slot = {
   /** argv of an execve: a pointer and a null; the string. */
   argv: 120,
   name: 136,
-  /** u32: signals that came. */
+  /** u32: signals that ever came. */
   signals: 144,
-  /** The first bytes of each siginfo. */
+  /** The first bytes of each siginfo, {@link signalLimit} of them in turn. */
   signalRecords: 256,
   /** Path of an execve. */
   path: 3072,
+  /** Room for what a system call is shown. */
+  block: 3200,
 } as const;
 
 /** Bytes kept of a siginfo: si_signo, si_code, and the first three words of its union. */
 export const signalBytes = 40;
+/** Signals that are kept; a power of two. */
 export const signalLimit = 64;
+export const blockBytes: number = slotBytes - slot.block;

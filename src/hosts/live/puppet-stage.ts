@@ -4,8 +4,16 @@ import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import type { System } from '../../linux/system.ts';
-import { LabFailure } from '../../scenario/lab.ts';
+import { LabFailure, type TaskPlace } from '../../scenario/lab.ts';
+import { SIGIO } from '../../uapi/signal.ts';
 import { type PuppetCode, puppetCode } from './puppet-code.ts';
+import {
+  type Puppet,
+  PuppetControl,
+  type PuppetOutcome,
+  type PuppetProcess,
+  type PuppetSignal,
+} from './puppet-control.ts';
 import { puppetImage } from './puppet-image.ts';
 import {
   controlBytes,
@@ -13,8 +21,6 @@ import {
   onesOffset,
   pageBytes,
   puppetLayout,
-  signalBytes,
-  signalLimit,
   slot,
   slotBytes,
   slotCount,
@@ -24,50 +30,18 @@ import { startCode } from './start-code.ts';
 import { syscalls } from './syscalls.ts';
 
 const PROT_ALL = 7;
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
 const MFD_CLOEXEC = 1;
-const FUTEX_WAIT = 0;
-const FUTEX_WAKE = 1;
-const WNOHANG = 1;
 const SIGKILL = 9;
+const CLONE_PARENT = 0x8000;
 const CLONE_PARENT_SIGCHLD = 0x8011;
+const CLONE_CLEAR_SIGHAND = 0x1_0000_0000n;
 /** CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM: a thread as pthread_create(3) makes it. */
 const CLONE_THREAD_FLAGS = 0x5_0f00;
-/** How often somebody who waits for a puppet looks whether it lives. */
-const waitSliceNs = 20_000_000;
-/** A puppet that lives and does not answer is given up. */
-const answerSlices = 250;
 const trialSlices = 10;
 /** A place that no scenario reaches. */
 const trialPlace = 400;
 /** Of the thread: the process's own is gone with its first thread. */
 const pathText = '/proc/thread-self/exe';
-
-/** A task that the stage made. */
-export interface Puppet {
-  tid: number;
-  /** Its process. */
-  readonly process: PuppetProcess;
-  readonly slotNumber: number;
-  ended: boolean;
-}
-
-/** A process of puppets. */
-export interface PuppetProcess {
-  readonly pid: number;
-  /** Where its code and data are; those of its relatives are there too. */
-  readonly base: bigint;
-  reaped: boolean;
-}
-
-/** A signal as a puppet's handler found it. */
-export interface PuppetSignal {
-  readonly signal: number;
-  readonly code: number;
-  /** The first three words behind: si_addr or si_band; si_perf_data or si_fd; si_perf_type and si_perf_flags. */
-  readonly words: readonly [bigint, bigint, bigint];
-}
 
 /**
  * Starts puppets, tells them what to do, one at a time, and waits until it is done. Puppets end with the thread that
@@ -76,12 +50,9 @@ export interface PuppetSignal {
 export class PuppetStage {
   readonly #system: System;
   readonly #code: PuppetCode;
-  readonly #control: DataView;
-  readonly #words: Int32Array;
-  readonly #controlAddress: number;
+  readonly #control: PuppetControl;
   readonly #controlFd: number;
   readonly #startAddress: number;
-  readonly #timeoutAddress: number;
   readonly #selfBase: bigint;
   /** Images by the number of the puppet's place. */
   readonly #images: Map<number, number> = new Map();
@@ -95,18 +66,10 @@ export class PuppetStage {
     this.#system = system;
     this.#code = puppetCode();
     this.#controlFd = this.#memfd('trapline-control', new Uint8Array(controlBytes));
-    this.#controlAddress = system.ffi.mmap(controlBytes, PROT_READ_WRITE, MAP_SHARED, this.#controlFd);
-    if (this.#controlAddress === -1) system.fail('mmap(control memory of puppets)');
-    const buffer = system.ffi.view(this.#controlAddress, controlBytes);
-    new Uint8Array(buffer, onesOffset).fill(1);
-    this.#control = new DataView(buffer);
-    this.#words = new Int32Array(buffer);
+    this.#control = new PuppetControl(system, this.#code, this.#controlFd);
     const start = system.map(pageBytes, PROT_ALL);
     new Uint8Array(start.buffer).set(startCode());
     this.#startAddress = start.address;
-    const timeout = system.map(pageBytes);
-    new DataView(timeout.buffer).setBigInt64(8, BigInt(waitSliceNs), true);
-    this.#timeoutAddress = timeout.address;
     // The runner's own place for the task "self", laid out as a puppet's.
     const self = system.map(puppetLayout.data + pageBytes, PROT_ALL);
     const selfBytes = new Uint8Array(self.buffer);
@@ -151,18 +114,38 @@ export class PuppetStage {
     });
     const process: PuppetProcess = { pid, base, reaped: false };
     this.#processes.add(process);
-    return this.#arrived({ tid: pid, process, slotNumber, ended: false });
+    return this.#arrived({ tid: pid, process, slotNumber, ended: false, toldSignals: 0 });
   }
 
-  /** Has a puppet make a thread or a child. Throws `KernelError` as clone(2) fails. */
-  clone(parent: Puppet, options: { readonly thread: boolean }): Puppet {
+  /** Has a puppet make a thread or a child; with `clearHandlers` one that starts with default signal handling. */
+  clone(parent: Puppet, options: { readonly thread: boolean; readonly clearHandlers?: boolean }): Puppet {
     const slotNumber = this.#takeSlot();
     const { base } = parent.process;
     const at = parent.slotNumber * slotBytes;
-    this.#put(at + slot.arguments, BigInt(options.thread ? CLONE_THREAD_FLAGS : CLONE_PARENT_SIGCHLD));
+    const stack = base + BigInt(puppetLayout.stacks + slotNumber * stackBytes);
     this.#put(at + slot.childSlot, base + BigInt(puppetLayout.control + slotNumber * slotBytes));
-    this.#put(at + slot.childStack, base + BigInt(puppetLayout.stacks + (slotNumber + 1) * stackBytes));
-    const result = this.#run(parent, 'clone');
+    let outcome: PuppetOutcome;
+    if (options.clearHandlers === true) {
+      // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+      const fields = [
+        CLONE_CLEAR_SIGHAND | BigInt(CLONE_PARENT),
+        0n,
+        0n,
+        0n,
+        0n,
+        stack,
+        BigInt(stackBytes),
+        0n,
+      ];
+      const address = this.#control.show(parent, new Uint8Array(BigUint64Array.from(fields).buffer));
+      this.#control.putArguments(parent, [address, 8 * fields.length]);
+      outcome = this.#control.run(parent, 'clone3');
+    } else {
+      this.#control.putArguments(parent, [options.thread ? CLONE_THREAD_FLAGS : CLONE_PARENT_SIGCHLD]);
+      this.#put(at + slot.childStack, stack + BigInt(stackBytes));
+      outcome = this.#control.run(parent, 'clone');
+    }
+    const { result } = outcome;
     if (result < 0) {
       this.#freeSlots.push(slotNumber);
       throw new KernelError({ errno: -result, operation: 'clone of a puppet' });
@@ -172,32 +155,66 @@ export class PuppetStage {
       process = { pid: result, base, reaped: false };
       this.#processes.add(process);
     }
-    return this.#arrived({ tid: result, process, slotNumber, ended: false });
+    return this.#arrived({ tid: result, process, slotNumber, ended: false, toldSignals: 0 });
   }
 
   /** Has a puppet do a system call. Throws `KernelError`. */
-  syscall(puppet: Puppet, number: number, ...args: readonly (number | bigint)[]): number {
-    const at = puppet.slotNumber * slotBytes;
-    for (let n = 0; n < 6; n++) this.#put(at + slot.arguments + 8 * n, BigInt(args[n] ?? 0));
-    this.#put(at + slot.number, BigInt(number));
-    const result = this.#run(puppet, 'syscall');
-    if (result < 0) throw new KernelError({ errno: -result, operation: `system call ${number} of a puppet` });
-    return result;
+  syscall(puppet: Puppet, number: number, ...args: readonly (number | bigint)[]): PuppetOutcome {
+    this.#control.putArguments(puppet, [...args, 0, 0, 0, 0, 0, 0].slice(0, 6));
+    this.#put(puppet.slotNumber * slotBytes + slot.number, BigInt(number));
+    const outcome = this.#outcome(puppet, this.#control.run(puppet, 'syscall'));
+    if (outcome.result < 0)
+      throw new KernelError({ errno: -outcome.result, operation: `system call ${number} of a puppet` });
+    return outcome;
   }
 
-  /** Calls a routine of the program with arguments; `undefined`: the runner itself does. Gives the signals that came. */
-  perform(puppet: Puppet | undefined, routine: string, args: readonly bigint[]): readonly PuppetSignal[] {
-    const at = (puppet?.slotNumber ?? 0) * slotBytes;
-    for (let n = 0; n < args.length; n++) this.#put(at + slot.arguments + 8 * n, args[n] ?? 0n);
-    this.#control.setUint32(at + slot.signals, 0, true);
-    if (puppet === undefined) {
-      this.#put(slot.routine, this.#selfBase + BigInt(puppetLayout.program + this.#code.offset(routine)));
-      const entry = Number(this.#selfBase) + puppetLayout.program + this.#code.offset('self');
-      this.#system.ffi.call(entry, this.#controlAddress);
-      return [];
-    }
-    this.#run(puppet, routine);
-    return this.#signals(at);
+  /** {@link syscall} with the address of `bytes`, which the call may change, in the place of its n-th argument. */
+  syscallShowing(
+    puppet: Puppet,
+    number: number,
+    bytes: Uint8Array,
+    place: (address: bigint) => readonly (number | bigint)[],
+  ): PuppetOutcome {
+    return this.syscall(puppet, number, ...place(this.#control.show(puppet, bytes)));
+  }
+
+  /** What a puppet was shown last, as the call left it. */
+  shown(puppet: Puppet, lengthBytes: number): Uint8Array {
+    const at = puppet.slotNumber * slotBytes + slot.block;
+    return new Uint8Array(this.#control.memory.buffer, at, lengthBytes);
+  }
+
+  /** A place of the program in the process at `base`. */
+  placeAddress(base: bigint, place: TaskPlace): bigint {
+    const routine = place === 'rmw' ? 'rmw8.again' : `handler${SIGIO}`;
+    return base + BigInt(puppetLayout.program + this.#code.offset(routine));
+  }
+
+  /** Where a puppet has a routine, or the accessing instruction of one, or a handler. */
+  programAddress(puppet: Puppet, routine: string): bigint {
+    return this.#control.programAddress(puppet, routine);
+  }
+
+  /** Calls a routine of the program with arguments; `undefined`: the runner itself does. */
+  perform(puppet: Puppet | undefined, routine: string, args: readonly bigint[]): PuppetOutcome {
+    this.#control.putArguments(puppet, args);
+    if (puppet !== undefined) return this.#outcome(puppet, this.#control.run(puppet, routine));
+    this.#put(slot.routine, this.#selfBase + BigInt(puppetLayout.program + this.#code.offset(routine)));
+    const entry = Number(this.#selfBase) + puppetLayout.program + this.#code.offset('self');
+    this.#system.ffi.call(entry, this.#control.address);
+    return { result: 0 };
+  }
+
+  /** {@link PuppetControl.takeSignals}; the runner itself takes none. */
+  takeSignals(puppet: Puppet | undefined): { signals: PuppetSignal[]; total: number } {
+    return puppet === undefined ? { signals: [], total: 0 } : this.#control.takeSignals(puppet);
+  }
+
+  /** A process that died is gone with all its puppets. */
+  #outcome(puppet: Puppet, outcome: PuppetOutcome): PuppetOutcome {
+    if (outcome.died !== undefined)
+      for (const other of this.#puppets) if (other.process === puppet.process) this.#forget(other);
+    return outcome;
   }
 
   /** Whether a routine ends: a hypervisor may never come back from a rare instruction. Found out once. */
@@ -205,8 +222,8 @@ export class PuppetStage {
     let endures = this.#endured.get(routine);
     if (endures === undefined) {
       const puppet = this.spawn(trialPlace);
-      this.#send(puppet, routine);
-      endures = this.#answers(puppet, trialSlices);
+      this.#control.send(puppet, routine);
+      endures = this.#control.answers(puppet, trialSlices) === true;
       this.#end(puppet.process);
       this.#endured.set(routine, endures);
     }
@@ -223,14 +240,14 @@ export class PuppetStage {
   }
 
   /** The kernel writes `lengthBytes` bytes of 1 at `address` on a puppet's behalf: read(2) from a pipe. */
-  kernelWrite(puppet: Puppet, address: bigint, lengthBytes: number): void {
+  kernelWrite(puppet: Puppet, address: bigint, lengthBytes: number): PuppetOutcome {
     assert(lengthBytes <= pageBytes, 'a page at most');
     const { base } = puppet.process;
     const own = base + BigInt(puppetLayout.control + puppet.slotNumber * slotBytes);
     this.syscall(puppet, syscalls.pipe2, own + BigInt(slot.scratch), 0);
     const at = puppet.slotNumber * slotBytes + slot.scratch;
-    const readEnd = this.#control.getInt32(at, true);
-    const writeEnd = this.#control.getInt32(at + 4, true);
+    const readEnd = this.#control.memory.getInt32(at, true);
+    const writeEnd = this.#control.memory.getInt32(at + 4, true);
     this.syscall(
       puppet,
       syscalls.write,
@@ -238,11 +255,15 @@ export class PuppetStage {
       base + BigInt(puppetLayout.control + onesOffset),
       lengthBytes,
     );
+    let outcome: PuppetOutcome | undefined;
     try {
-      this.syscall(puppet, syscalls.read, readEnd, address, lengthBytes);
+      outcome = this.syscall(puppet, syscalls.read, readEnd, address, lengthBytes);
+      return outcome;
     } finally {
-      this.syscall(puppet, syscalls.close, readEnd);
-      this.syscall(puppet, syscalls.close, writeEnd);
+      if (outcome?.died === undefined) {
+        this.syscall(puppet, syscalls.close, readEnd);
+        this.syscall(puppet, syscalls.close, writeEnd);
+      }
     }
   }
 
@@ -250,7 +271,7 @@ export class PuppetStage {
   exec(puppet: Puppet): void {
     const at = puppet.slotNumber * slotBytes;
     const own = puppet.process.base + BigInt(puppetLayout.control + at);
-    const path = new Uint8Array(this.#control.buffer, at + slot.path, 32);
+    const path = new Uint8Array(this.#control.memory.buffer, at + slot.path, 32);
     path.fill(0);
     for (let n = 0; n < pathText.length; n++) path[n] = pathText.charCodeAt(n);
     this.#put(at + slot.argv, own + BigInt(slot.name));
@@ -261,7 +282,7 @@ export class PuppetStage {
       this.#put(at + slot.arguments + 8 * n, own + BigInt(offset));
     });
     this.#put(at + slot.number, BigInt(syscalls.execve));
-    const result = this.#run(puppet, 'syscall');
+    const { result } = this.#control.run(puppet, 'syscall');
     if (result < 0) throw new KernelError({ errno: -result, operation: 'execve of a puppet' });
     puppet.tid = puppet.process.pid; // as execve(2) says of threads
     for (const other of this.#puppets)
@@ -273,7 +294,7 @@ export class PuppetStage {
     const at = puppet.slotNumber * slotBytes;
     this.#put(at + slot.arguments, 0n);
     this.#put(at + slot.number, BigInt(syscalls.exit));
-    this.#send(puppet, 'syscall');
+    this.#control.send(puppet, 'syscall');
     const { process } = puppet;
     const alone = ![...this.#puppets].some((other) => other !== puppet && other.process === process);
     this.#forget(puppet);
@@ -304,76 +325,12 @@ export class PuppetStage {
     this.clear();
     for (const fd of this.#images.values()) this.#system.ffi.close(fd);
     this.#images.clear();
-    this.#system.ffi.munmap(this.#controlAddress, controlBytes);
+    this.#control.close();
     this.#system.ffi.close(this.#controlFd);
   }
 
-  // --- one command ---------------------------------------------------------------------------------------------------
-
   #put(offset: number, value: bigint): void {
-    this.#control.setBigUint64(offset, BigInt.asUintN(64, value), true);
-  }
-
-  #run(puppet: Puppet, routine: string): number {
-    this.#send(puppet, routine);
-    this.#await(puppet);
-    return Number(this.#control.getBigInt64(puppet.slotNumber * slotBytes + slot.result, true));
-  }
-
-  #send(puppet: Puppet, routine: string): void {
-    if (puppet.ended) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task ${puppet.tid}` });
-    const at = puppet.slotNumber * slotBytes;
-    const program = puppet.process.base + BigInt(puppetLayout.program);
-    this.#put(at + slot.routine, program + BigInt(this.#code.offset(routine)));
-    this.#put(at + slot.result, 0n);
-    Atomics.store(this.#words, (at + slot.done) / 4, 0);
-    Atomics.store(this.#words, (at + slot.go) / 4, 1);
-    this.#system.ffi.syscall(syscalls.futex, this.#controlAddress + at + slot.go, FUTEX_WAKE, 1, 0, 0);
-  }
-
-  #await(puppet: Puppet): void {
-    if (!this.#answers(puppet, answerSlices)) throw new LabFailure(`puppet ${puppet.tid} does not answer`);
-  }
-
-  /** Waits until a puppet has done what it was told. */
-  #answers(puppet: Puppet, slices: number): boolean {
-    const done = puppet.slotNumber * slotBytes + slot.done;
-    const { ffi } = this.#system;
-    for (let left = slices; left > 0; ) {
-      if (Atomics.load(this.#words, done / 4) !== 0) return true;
-      const address = this.#controlAddress + done;
-      const result = ffi.syscall(syscalls.futex, address, FUTEX_WAIT, 0, this.#timeoutAddress, 0);
-      if (result === 0 || ffi.errno() === errnoValues.EAGAIN) continue;
-      const death = this.#death(puppet.process);
-      if (death !== undefined) throw new LabFailure(`puppet ${puppet.tid} died: ${death}`);
-      left--;
-    }
-    return false;
-  }
-
-  #death(process: PuppetProcess): string | undefined {
-    if (process.reaped) return 'it was ended';
-    return this.#system.scratch((scratch) => {
-      const status = scratch.alloc(4);
-      const got = this.#system.ffi.waitpid(process.pid, status.address, WNOHANG);
-      if (got === 0) return undefined;
-      process.reaped = true;
-      const word = status.view.getInt32(0, true);
-      return (word & 0x7f) === 0 ? `exit status ${(word >> 8) & 0xff}` : `signal ${word & 0x7f}`;
-    });
-  }
-
-  #signals(at: number): PuppetSignal[] {
-    const count = Math.min(this.#control.getUint32(at + slot.signals, true), signalLimit);
-    return Array.from({ length: count }, (_, n) => {
-      const record = at + slot.signalRecords + n * signalBytes;
-      const word = (k: number): bigint => this.#control.getBigUint64(record + 16 + 8 * k, true);
-      return {
-        signal: this.#control.getInt32(record, true),
-        code: this.#control.getInt32(record + 8, true),
-        words: [word(0), word(1), word(2)],
-      };
-    });
+    this.#control.put(offset, value);
   }
 
   // --- tasks -----------------------------------------------------------------------------------------------------------
@@ -382,14 +339,14 @@ export class PuppetStage {
     const slotNumber = this.#freeSlots.pop();
     if (slotNumber === undefined) throw new LabFailure(`more than ${slotCount - 1} tasks at a time`);
     const at = slotNumber * slotBytes;
-    new Uint8Array(this.#control.buffer, at, slotBytes).fill(0);
+    new Uint8Array(this.#control.memory.buffer, at, slotBytes).fill(0);
     this.#put(at + slot.runnerPid, BigInt(process.pid));
     return slotNumber;
   }
 
   #arrived(puppet: Puppet): Puppet {
     this.#puppets.add(puppet);
-    this.#await(puppet);
+    this.#control.await(puppet);
     return puppet;
   }
 

@@ -3,6 +3,8 @@ export const syscalls = {
   read: 0,
   write: 1,
   close: 3,
+  rtSigaction: 13,
+  rtSigprocmask: 14,
   nanosleep: 35,
   execve: 59,
   exit: 60,

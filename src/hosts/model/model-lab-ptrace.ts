@@ -1,30 +1,28 @@
 import type { SimTask } from '../../machines/sim/sim-task.ts';
-import type { LabPtrace, LabSignal, LabStop, LabUserWord } from '../../scenario/lab.ts';
-import { labSignals } from './lab-signals.ts';
+import type { LabPtrace, LabStop, LabUserWord, TaskOutcome } from '../../scenario/lab.ts';
 import type { ModelHost } from './model-host.ts';
+import type { ModelLabTasks } from './model-lab-tasks.ts';
 import type { TracedActs } from './traced-acts.ts';
 
 /** ptrace(2) on the model, by the task "self". */
 export class ModelLabPtrace implements LabPtrace {
   readonly #host: ModelHost;
   readonly #acts: TracedActs;
-  readonly #task: (name: string) => SimTask;
+  readonly #tasks: ModelLabTasks;
 
-  constructor(host: ModelHost, acts: TracedActs, task: (name: string) => SimTask) {
+  constructor(host: ModelHost, acts: TracedActs, tasks: ModelLabTasks) {
     this.#host = host;
     this.#acts = acts;
-    this.#task = task;
+    this.#tasks = tasks;
   }
 
   attach(name: string, options: { readonly followFork: boolean }): void {
     this.#host.ptrace.attach(this.#host.self, this.#task(name), options);
   }
 
-  detach(name: string): readonly LabSignal[] {
-    const task = this.#task(name);
-    const before = task.received.length;
-    this.#acts.detach(task);
-    return labSignals(task, before);
+  detach(name: string): TaskOutcome {
+    this.#acts.detach(this.#task(name));
+    return this.#tasks.outcome(name);
   }
 
   resume(name: string, options: { readonly step: boolean }): void {
@@ -41,5 +39,9 @@ export class ModelLabPtrace implements LabPtrace {
 
   stopped(name: string): LabStop | null | undefined {
     return this.#acts.stopped(this.#task(name));
+  }
+
+  #task(name: string): SimTask {
+    return this.#tasks.task(name);
   }
 }

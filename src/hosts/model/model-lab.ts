@@ -1,195 +1,17 @@
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
-import { errnoValues } from '../../base/errno.ts';
-import { KernelError } from '../../base/kernel-error.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
-import type { Capability } from '../../machine/task.ts';
-import { rootCredentials } from '../../machines/sim/sim-machine.ts';
-import type { SimTask } from '../../machines/sim/sim-task.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
-import type { Lab, LabMachine, LabMaker, LabSignal, LabTasks, TaskAction } from '../../scenario/lab.ts';
+import type { Lab, LabMachine, LabMaker } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
-import { labSignals } from './lab-signals.ts';
 import { ModelHost } from './model-host.ts';
 import { ModelLabPtrace } from './model-lab-ptrace.ts';
-import { actOperations, TracedActs } from './traced-acts.ts';
+import { ModelLabTasks } from './model-lab-tasks.ts';
+import { TracedActs } from './traced-acts.ts';
 
-/** The uid of "nobody". */
-const nobodyUid = 65534;
-/** Where the n-th spawned process has its code and data: apart, so that no address means two things. */
-const processBase = 0x5555_0000_0000n;
-const processStride = 0x1000_0000n;
-const dataOffset = 0x10_0000n;
-const codeStride = 16n;
-const accessOffset = 0x8000n;
-const stepNs = 1000;
 const kernelIp = 0xffff_ffff_8100_0000n;
-const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL'];
-
-interface LabTask {
-  readonly task: SimTask;
-  readonly base: bigint;
-}
-
-class ModelLabTasks implements LabTasks {
-  readonly #host: ModelHost;
-  readonly #acts: TracedActs;
-  readonly #tasks: Map<string, LabTask> = new Map();
-  #processes = 0n;
-
-  constructor(host: ModelHost, acts: TracedActs) {
-    this.#host = host;
-    this.#acts = acts;
-    this.#tasks.set('self', { task: host.self, base: this.#newBase() });
-  }
-
-  #newBase(): bigint {
-    return processBase + processStride * this.#processes++;
-  }
-
-  #get(name: string): LabTask {
-    const found = this.#tasks.get(name);
-    if (found === undefined)
-      throw new StepError(`there is no task "${name}": the step that makes it was refused`);
-    return found;
-  }
-
-  /** The kernel's task of a name. */
-  task(name: string): SimTask {
-    return this.#get(name).task;
-  }
-
-  /** A task that can act. A task that ended is as good as none. */
-  #living(name: string): LabTask {
-    const found = this.#get(name);
-    if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
-    this.#acts.checkIdle(found.task);
-    return found;
-  }
-
-  /** Whatever a task does takes some time. */
-  #pass(): void {
-    this.#host.machine.advance(stepNs);
-  }
-
-  spawn(name: string, options: { readonly cpu?: number }): void {
-    if (options.cpu !== undefined) this.#checkOnline(options.cpu);
-    const base = this.#newBase();
-    this.#tasks.set(name, { task: this.#host.machine.spawn({ name, ip: base, ...options }), base });
-  }
-
-  thread(name: string, as: string): void {
-    this.#clone(name, as, true);
-  }
-
-  fork(name: string, as: string): void {
-    this.#clone(name, as, false);
-  }
-
-  #clone(name: string, as: string, thread: boolean): void {
-    const { task, base } = this.#living(name);
-    this.#tasks.set(as, { task: this.#host.machine.clone(task, { thread, name: as }), base });
-  }
-
-  exec(name: string): void {
-    this.#host.machine.exec(this.#living(name).task);
-  }
-
-  exit(name: string): void {
-    this.#host.machine.exit(this.#living(name).task);
-  }
-
-  credentials(
-    name: string,
-    drop: { readonly user: string; readonly caps: readonly string[] } | undefined,
-  ): void {
-    const { task } = this.#get(name);
-    if (drop === undefined) {
-      task.credentials = rootCredentials;
-      return;
-    }
-    if (drop.user !== 'nobody') throw new StepError('"user" is "nobody"');
-    const caps = drop.caps.map((cap) => {
-      const known = capabilities.find((candidate) => candidate === cap);
-      if (known === undefined) throw new StepError(`"caps" are of ${capabilities.join(', ')}, not ${cap}`);
-      return known;
-    });
-    task.credentials = { uid: nobodyUid, capabilities: new Set(caps) };
-  }
-
-  reschedule(name: string): void {
-    const { task } = this.#living(name);
-    this.#acts.letRun(task, () => this.#host.machine.reschedule(task));
-    this.#pass();
-  }
-
-  migrate(name: string, cpu: number): void {
-    this.#checkOnline(cpu);
-    const { task } = this.#living(name);
-    this.#acts.letRun(task, () => this.#host.machine.migrate(task, cpu));
-    this.#pass();
-  }
-
-  #checkOnline(cpu: number): void {
-    if (this.#host.machine.cpus[cpu]?.online !== true) throw new StepError(`CPU ${cpu} is not online`);
-  }
-
-  act(name: string, action: TaskAction): readonly LabSignal[] {
-    const { task } = this.#living(name);
-    const { machine } = this.#host;
-    const before = task.received.length;
-    const ip = this.accessAddress(name);
-    if (this.#acts.traces(task)) {
-      this.#acts.begin(task, actOperations(action, ip));
-      return [];
-    }
-    switch (action.type) {
-      case 'store':
-      case 'load':
-      case 'rmw':
-        for (let i = 0; i < action.times; i++) machine.perform(task, { ...action, ip });
-        break;
-      case 'storeTwo':
-        for (let i = 0; i < action.times; i++)
-          for (const at of [action.at, action.at2])
-            machine.perform(task, { type: 'store', at, lenBytes: action.lenBytes, value: action.value, ip });
-        break;
-      case 'call':
-        for (let i = 0; i < action.times; i++) machine.perform(task, { type: 'execute', ip: action.at });
-        break;
-      case 'trap':
-        machine.perform(task, { type: action.kind, ip });
-        break;
-      case 'syscallWrite':
-        machine.perform(task, {
-          type: 'kernelStore',
-          at: action.at,
-          bytes: new Uint8Array(action.lenBytes).fill(1),
-        });
-        break;
-    }
-    return labSignals(task, before);
-  }
-
-  tid(name: string): number {
-    return this.#get(name).task.tid;
-  }
-
-  dataAddress(name: string): bigint {
-    return this.#get(name).base + dataOffset;
-  }
-
-  codeAddress(name: string, n: number): bigint {
-    return this.#get(name).base + codeStride * BigInt(n);
-  }
-
-  /** Where the instructions of stores and loads stand: no breakpoint of a scenario is there. */
-  accessAddress(name: string): bigint {
-    return this.#get(name).base + accessOffset;
-  }
-}
 
 class ModelLabMachine implements LabMachine {
   readonly #host: ModelHost;
@@ -296,7 +118,7 @@ export class ModelLab implements Lab {
     this.host = host;
     const acts = new TracedActs(host);
     this.tasks = new ModelLabTasks(host, acts);
-    this.ptrace = new ModelLabPtrace(host, acts, (name) => this.tasks.task(name));
+    this.ptrace = new ModelLabPtrace(host, acts, this.tasks);
     this.machine = new ModelLabMachine(host);
   }
 

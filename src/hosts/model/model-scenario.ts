@@ -133,6 +133,7 @@ export class ModelScenario implements Names {
       const places: [string, bigint, bigint][] = [
         [`${name}.data`, tasks.dataAddress(name), dataBytes],
         [`${name}.access`, tasks.accessAddress(name), codeLabelBytes],
+        [`${name}.rmw`, tasks.placeAddress(name, 'rmw'), codeLabelBytes],
       ];
       for (let n = 0; n < codeLabels; n++)
         places.push([`${name}.code${n}`, tasks.codeAddress(name, n), codeLabelBytes]);

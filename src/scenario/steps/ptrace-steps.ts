@@ -15,14 +15,14 @@ const addressRegisters = 4;
 export function ptraceSteps(context: StepContext, ptrace: LabPtrace): StepHandlers {
   const resume = (step: boolean) => (keys: StepKeys) => {
     const task = String(keys.task);
-    return after(ptrace.resume(task, { step }), () => context.acted(task, []));
+    return after(ptrace.resume(task, { step }), () => context.acted(task, { signals: [], total: 0 }));
   };
   return {
     attach: (keys) =>
       after(ptrace.attach(String(keys.task), { followFork: keys.followFork === true }), () => done),
     detach: (keys) => {
       const task = String(keys.task);
-      return after(ptrace.detach(task), (signals) => context.acted(task, signals));
+      return after(ptrace.detach(task), (outcome) => context.acted(task, outcome));
     },
     cont: resume(false),
     singlestep: resume(true),

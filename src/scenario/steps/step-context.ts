@@ -2,7 +2,7 @@ import { isKernelError } from '../../base/kernel-error.ts';
 import type { PerfEventAttr } from '../../uapi/perf-event-attr.ts';
 import { PERF_EVENT_IOC_ID } from '../../uapi/perf-event-ioctl.ts';
 import { toInteger } from '../integer.ts';
-import type { Awaitable, Lab, LabSignal, LabStop } from '../lab.ts';
+import type { Awaitable, Lab, LabStop, TaskOutcome } from '../lab.ts';
 import { nameAddress, StepError } from '../values.ts';
 
 /** What a step gave, by the field names of docs/spec/09. `errno` is 0 or a name. */
@@ -84,22 +84,31 @@ export class StepContext {
     return name === 'nobody' ? 0x3fff_ffff : this.lab.tasks.tid(name);
   }
 
-  /** The result of an access: the signals that it caused, and how it stopped if its tracer holds it. */
-  acted(task: string, signals: readonly LabSignal[]): StepResult {
+  /** What came of something that a task did: its signals, what it died of, how it stopped if its tracer holds it. */
+  acted(task: string, { signals, total, died }: TaskOutcome): StepResult {
     const stop = this.lab.ptrace?.stopped(task);
     return {
       errno: 0,
       ...(stop === undefined ? {} : { stop: stop === null ? null : this.#stopFields(stop) }),
-      signals: signals.map((signal) => ({
+      signals: signals.map(({ fd, ...signal }) => ({
         ...signal,
         addr: nameAddress(this.lab, this.tasks, signal.addr),
+        ...(fd === undefined ? {} : { fd: this.fdName(fd) }),
       })),
+      ...(total > signals.length ? { signalCount: total } : {}),
+      ...(died === undefined ? {} : { died }),
     };
   }
 
   #stopFields({ signal, code, at, ip }: LabStop): StepResult {
     const name = (address: bigint): string => nameAddress(this.lab, this.tasks, address);
     return { signal, code, at: name(at), ip: name(ip) };
+  }
+
+  /** Numbers of fds differ from kernel to kernel: they are told as the name of the event. */
+  fdName(fd: number): string {
+    for (const [name, event] of this.events) if (event.fd === fd) return name;
+    return 'unknown';
   }
 
   /** Ids differ from kernel to kernel: they are told as the name of the event. */

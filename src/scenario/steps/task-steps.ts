@@ -21,7 +21,7 @@ export function taskSteps(context: StepContext): StepHandlers {
       return done;
     });
   const act = (keys: StepKeys, action: TaskAction): Awaitable<StepResult> =>
-    after(tasks.act(String(keys.task), action), (signals) => context.acted(String(keys.task), signals));
+    after(tasks.act(String(keys.task), action), (outcome) => context.acted(String(keys.task), outcome));
   const access = (type: 'store' | 'load' | 'rmw') => (keys: StepKeys) =>
     act(keys, {
       type,
@@ -37,7 +37,11 @@ export function taskSteps(context: StepContext): StepHandlers {
         tasks.spawn(String(keys.task), keys.cpu === undefined ? {} : { cpu: context.number(keys, 'cpu', 0) }),
       ),
     thread: (keys) => named(String(keys.as), tasks.thread(String(keys.task), String(keys.as))),
-    fork: (keys) => named(String(keys.as), tasks.fork(String(keys.task), String(keys.as))),
+    fork: (keys) =>
+      named(
+        String(keys.as),
+        tasks.fork(String(keys.task), String(keys.as), { clearHandlers: keys.clearHandlers === true }),
+      ),
     exec: (keys) => finished(tasks.exec(String(keys.task))),
     exit: (keys) => finished(tasks.exit(String(keys.task))),
     credentials: (keys) => {
