@@ -1,10 +1,13 @@
 import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
+import type { ValueFormat } from '../watch/values/value-format.ts';
 import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
 import { codeText } from './code-text.ts';
 import { printable } from './printable.ts';
+import { valueFormats } from './value-formats.ts';
 
 const taskWidth = 24;
+const valueWidth = 18;
 
 /** The lines above the hits: what is armed, what is left out, the titles of the columns. */
 export function armedText(info: ArmedInfo): string[] {
@@ -30,8 +33,8 @@ export function armedText(info: ArmedInfo): string[] {
 const accessWords = { w: 'writes to', rw: 'reads and writes of', x: 'execution of' } as const;
 
 /** The titles of the columns of {@link HitText}. */
-export function hitTitles(watchWidth: number): string {
-  return `# ${'seconds'.padStart(12)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  code`;
+export function hitTitles(watchWidth: number, options: { readonly values?: boolean } = {}): string {
+  return `# ${'seconds'.padStart(12)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  ${options.values === true ? `${'value'.padEnd(valueWidth)}  ` : ''}code`;
 }
 
 /** Builds the lines of hits as a person reads them. */
@@ -40,25 +43,45 @@ export class HitText {
   readonly #startNs: bigint;
   readonly #asm: boolean;
   readonly #stacks: boolean;
+  readonly #formats: readonly ValueFormat[];
   /** Width of the column of watches. */
   readonly watchWidth: number;
 
   constructor(
     session: WatchSession,
-    options: { readonly startNs: bigint; readonly asm: boolean; readonly stacks: boolean },
+    options: {
+      readonly startNs: bigint;
+      readonly asm: boolean;
+      readonly stacks: boolean;
+      readonly raw?: boolean;
+    },
   ) {
     this.#session = session;
     this.#startNs = options.startNs;
     this.#asm = options.asm;
     this.#stacks = options.stacks;
+    this.#formats = valueFormats(session, options);
     this.watchWidth = Math.max(5, ...session.info.watches.map((watch) => printable(watch.text).length));
+  }
+
+  /**
+   * "old -> new  ", and what is to be said of it: `?` is not known, `~` before what may not be exact, `!` a chain that
+   * does not join. Nothing where values are not recorded.
+   */
+  #valueOf({ value, code, watchNumber }: Hit): string {
+    if (value === undefined || code.access === 'x') return '';
+    const { text } = this.#formats[watchNumber]!; // one a watch
+    const { before, after, exact, gap } = value;
+    const is = after === undefined ? '?' : `${exact ? '' : '~'}${text(after)}`;
+    const was = `${gap ? '!' : ''}${before === undefined ? '?' : text(before)} -> `;
+    return `${printable(code.access === 'r' && after !== undefined ? is : was + is).padEnd(valueWidth)}  `;
   }
 
   /** One hit: a line, and a line a frame where stacks are recorded. No newline at the end. */
   line(hit: Hit): string {
     const { code } = hit;
     const task = `${hit.comm === '' ? '?' : printable(hit.comm)}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
-    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${codeText(code.location)}`;
+    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${this.#valueOf(hit)}${codeText(code.location)}`;
     if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
     if (hit.count > 1) line += `  x${hit.count}`;
     if (!this.#stacks) return line;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CodeLocation } from '../symbols/code-location.ts';
+import type { TypeDescription } from '../symbols/types.ts';
 import type { CodeAccess } from '../watch/code-sites.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { PlannedWatch } from '../watch/plan.ts';
@@ -244,6 +245,51 @@ test('the summary has each site with its share and threads', () => {
       },
     ],
   });
+});
+
+test('a hit with a value has it before its stack, typed, with where it comes from', () => {
+  const type: TypeDescription = { kind: 'base', name: 'int', byteSize: 4, encoding: 'signed' };
+  const watches = [{ ...counter, type }, counter];
+  const json = new HitJson(sessionOf(watches, [], access), { asm: false });
+  const hit: Hit = {
+    timeNs: 5n,
+    pid: 7,
+    tid: 8,
+    comm: 'a',
+    cpu: 1,
+    watch: counter,
+    watchNumber: 0,
+    code: access,
+    stack: 0,
+    count: 1,
+    value: {
+      before: { low: 7, high: 0 },
+      after: { low: 0xffff_ffff, high: 0 },
+      from: 'stored',
+      exact: true,
+      gap: false,
+    },
+  };
+  expect(JSON.parse(json.line(hit))).toMatchObject({
+    type: 'hit',
+    old: 7,
+    new: -1,
+    valueType: 'int',
+    valueFrom: 'stored',
+    exact: true,
+    stack: [],
+  });
+  const unknown = { before: undefined, after: undefined, from: undefined, exact: false, gap: true };
+  expect(JSON.parse(json.line({ ...hit, watchNumber: 1, value: unknown }))).toMatchObject({
+    old: null,
+    new: null,
+    valueType: null,
+    valueFrom: null,
+    exact: false,
+    gap: true,
+  });
+  const raw = new HitJson(sessionOf(watches, [], access), { asm: false, raw: true });
+  expect(JSON.parse(raw.line(hit))).toMatchObject({ old: '07 00 00 00', new: 'ff ff ff ff' });
 });
 
 test('the summary of no hits has no sites', () => {

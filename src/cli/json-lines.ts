@@ -4,8 +4,10 @@ import type { WatchCounts } from '../watch/arm.ts';
 import type { CodeAccess } from '../watch/code-sites.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { SiteTotal } from '../watch/totals.ts';
+import type { ValueFormat } from '../watch/values/value-format.ts';
 import type { ArmedInfo, EndReason, WatchSession } from '../watch/watch-session.ts';
 import { shortFile } from './code-text.ts';
+import { valueFormats } from './value-formats.ts';
 
 // JSON lines of `--json`. The schema is docs/hit.schema.json. 64-bit values are "0x…", times decimal nanoseconds of
 // CLOCK_MONOTONIC as strings. Hits are built from parts that are kept per site, thread and watch: a line costs a
@@ -19,10 +21,12 @@ export class HitJson {
   readonly #comms: Map<string, string> = new Map();
   readonly #stacks: Map<number, string> = new Map();
   readonly #asm: boolean;
+  readonly #formats: readonly ValueFormat[];
 
-  constructor(session: WatchSession, options: { readonly asm: boolean }) {
+  constructor(session: WatchSession, options: { readonly asm: boolean; readonly raw?: boolean }) {
     this.#session = session;
     this.#asm = options.asm;
+    this.#formats = valueFormats(session, options);
     this.#watches = session.info.watches.map(
       (watch) => `"watch":${JSON.stringify(watch.text)},"address":"${hex(watch.address)}"`,
     );
@@ -31,7 +35,15 @@ export class HitJson {
   /** One line, without the newline. */
   line(hit: Hit): string {
     const count = hit.count > 1 ? `,"count":${hit.count}` : '';
-    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)},"stack":${this.#stack(hit.stack)}${count}}`;
+    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
+  }
+
+  /** The fields of a hit's value; none where values are not recorded. */
+  #valueOf({ value, watchNumber }: Hit): string {
+    if (value === undefined) return '';
+    const { json, typeName } = this.#formats[watchNumber]!; // one a watch
+    const { before, after, from, exact, gap } = value;
+    return `,"old":${before === undefined ? 'null' : json(before)},"new":${after === undefined ? 'null' : json(after)},"valueType":${typeName === undefined ? 'null' : JSON.stringify(typeName)},"valueFrom":${from === undefined ? 'null' : `"${from}"`},"exact":${exact}${gap ? ',"gap":true' : ''}`;
   }
 
   #comm(comm: string): string {

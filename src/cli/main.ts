@@ -86,6 +86,7 @@ async function main(): Promise<number> {
     .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
     .option('-s, --stacks', 'record call stacks')
     .option('--asm', 'show the accessing instruction')
+    .option('--raw', 'show values as bytes, in the order of memory')
     .option('--max-hits <n>', 'end after so many hits; the target runs on')
     .option('-q, --quiet', 'print only the totals')
     .addHelpText('after', whatHelp)

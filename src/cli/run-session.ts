@@ -35,7 +35,7 @@ export async function openSession(
   what: readonly string[],
   flags: SessionFlags,
   command: readonly string[] | undefined,
-  more: Pick<SessionOptions, 'stacks' | 'countOnly' | 'maxHits'>,
+  more: Pick<SessionOptions, 'stacks' | 'values' | 'countOnly' | 'maxHits'>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
   // Loaded only when it is asked for: a live watch is armed the sooner.

@@ -17,6 +17,7 @@ export interface WatchFlags extends SessionFlags {
   readonly asm?: boolean;
   readonly maxHits?: string;
   readonly quiet?: boolean;
+  readonly raw?: boolean;
 }
 
 /** A kernel hit is held back for what may belong to it, this long at the most. */
@@ -32,21 +33,26 @@ export async function watchCommand(
   const json = flags.json === true;
   const quiet = flags.quiet === true;
   const asm = flags.asm === true;
+  const raw = flags.raw === true;
   const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
+    values: !quiet,
     ...(maxHits === undefined ? {} : { maxHits }),
   });
   const { session, out } = running;
   const startNs = session.info.sinceNs;
   const totals = new Totals();
   const threadNames = new Map<number, string>();
-  const hitJson = json ? new HitJson(session, { asm }) : undefined;
-  const hitText = json ? undefined : new HitText(session, { startNs, asm, stacks: flags.stacks === true });
+  const hitJson = json ? new HitJson(session, { asm, raw }) : undefined;
+  const hitText = json
+    ? undefined
+    : new HitText(session, { startNs, asm, raw, stacks: flags.stacks === true });
 
   if (json) out.line(armedJson(session.info));
   else {
     for (const line of armedText(session.info)) out.line(line);
-    if (hitText !== undefined && !quiet) out.line(hitTitles(hitText.watchWidth));
+    if (hitText !== undefined && !quiet)
+      out.line(hitTitles(hitText.watchWidth, { values: session.hasValues }));
   }
   out.flush();
 

@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts';
 import { HitColumns } from '../ring/hit-columns.ts';
 import { noHorizon, RingDrain } from '../ring/ring-drain.ts';
 import { RingView } from '../ring/ring-view.ts';
-import { batchRows, type DrainReply, type DrainRequest, type DrainStart } from './drain-protocol.ts';
+import { batchRowsOf, type DrainReply, type DrainRequest, type DrainStart } from './drain-protocol.ts';
 import { System } from './system.ts';
 import { threadCpuTimeNs } from './thread-cpu-time.ts';
 
@@ -26,6 +26,8 @@ assert(port !== null, 'the drain worker runs as a worker');
 const start = workerData as DrainStart; // its one creator passes this type
 const system = new System();
 const drain = new RingDrain(start.layout);
+const values = start.layout.values === true;
+const batchRows = batchRowsOf(start.layout);
 const pollFds: number[] = [start.wakeFd];
 const free: ArrayBuffer[] = [];
 let finishing = false;
@@ -98,7 +100,7 @@ function pump(horizonNs: number): boolean {
     if (!drain.hasRecords && !drain.hasNotices) return true;
     const buffer = free.pop();
     if (buffer === undefined) return false;
-    const columns = new HitColumns({ buffer, length: 0 });
+    const columns = new HitColumns({ buffer, length: 0, values });
     assert(columns.capacity === batchRows, 'columns of another size came back');
     const more = drain.pass(columns, horizonNs);
     if (columns.length === 0 && !drain.hasNotices) {

@@ -6,7 +6,7 @@ import type { SampleLayout } from '../ring/sample-layout.ts';
 import type { HitDrain, PerfEvent } from '../surface/events.ts';
 import {
   batchCredits,
-  batchRows,
+  batchRowsOf,
   type DrainReply,
   type DrainRequest,
   type DrainStart,
@@ -23,6 +23,7 @@ export class LinuxHitDrain implements HitDrain {
   readonly #worker: Worker;
   readonly #wakeFd: number;
   readonly #finished: () => void;
+  readonly #values: boolean;
   #watchIds: number[] = [];
   readonly #rings: DrainRequest[] = [];
   #batches: HitBatch[] = [];
@@ -35,6 +36,8 @@ export class LinuxHitDrain implements HitDrain {
   constructor(system: System, layout: SampleLayout, finished: () => void) {
     this.#system = system;
     this.#finished = finished;
+    const values = layout.values === true;
+    this.#values = values;
     this.#wakeFd = system.check(system.ffi.eventfd(0, EFD_CLOEXEC_NONBLOCK), 'eventfd()');
     const start: DrainStart = { layout, wakeFd: this.#wakeFd };
     // Streams of its own: to pass a worker's output on, Node would open ours, and so make them non-blocking for every
@@ -46,7 +49,7 @@ export class LinuxHitDrain implements HitDrain {
       if (this.#state !== 'finished') this.#failed(new Error('the drain worker ended too early'));
     });
     for (let i = 0; i < batchCredits; i++) {
-      const buffer = new ArrayBuffer(HitColumns.bytesFor(batchRows));
+      const buffer = new ArrayBuffer(HitColumns.bytesFor(batchRowsOf(layout), { values }));
       this.#post({ type: 'columns', buffer }, [buffer]);
     }
   }
@@ -155,7 +158,7 @@ export class LinuxHitDrain implements HitDrain {
       return;
     }
     const { buffer, length, firstSite, newSites, firstStack, newStacks, notices } = reply;
-    const columns = new HitColumns({ buffer, length });
+    const columns = new HitColumns({ buffer, length, values: this.#values });
     this.#settle({ columns, firstSite, newSites, firstStack, newStacks, notices });
   }
 

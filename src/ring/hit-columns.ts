@@ -1,3 +1,5 @@
+import { sampledRegisterWords } from './sample-layout.ts';
+
 /** Flags of a hit, in {@link HitColumns.flags}. */
 export const hitFlags = {
   /** The CPU was in kernel mode: a system call or an interrupt made the access. */
@@ -8,11 +10,41 @@ export const hitFlags = {
    * Such a hit has the site of the first one.
    */
   continuesCopy: 2,
+  /** The sample brought the registers of 64-bit code; {@link ValueColumns.registers} has them. */
+  registers: 4,
 } as const;
+
+/** What {@link ValueColumns.flags} says of a hit's value. */
+export const valueFlags = {
+  /** Two bits: where the value after the access comes from, {@link valueSources}. */
+  source: 3,
+  /** The value after the access is certain. */
+  exact: 4,
+  /** The value before is known. */
+  before: 8,
+  /** The value before is not what the hit before left: a store between them was not seen, or hits changed places. */
+  gap: 16,
+} as const;
+
+/** Where a value comes from; the number in {@link valueFlags.source}. */
+export const valueSources = ['unknown', 'stored', 'trap', 'later'] as const;
+
+/** The values of hits: of the watched bytes, as a little-endian number of at most 64 bits. */
+export interface ValueColumns {
+  /** {@link sampledRegisterWords} words a row: the registers after the instruction. Undefined without the flag. */
+  readonly registers: Uint32Array;
+  readonly beforeLow: Uint32Array;
+  readonly beforeHigh: Uint32Array;
+  readonly afterLow: Uint32Array;
+  readonly afterHigh: Uint32Array;
+  /** {@link valueFlags}. */
+  readonly flags: Uint8Array;
+}
 
 /**
  * Hits as columns over one buffer (so that a batch moves between threads as one transfer). Row `i` of every column is
- * one hit. Layout for a capacity of n rows: six u32 columns, two u16 columns, one u8 column, in the order below.
+ * one hit. Layout for a capacity of n rows: six u32 columns, two u16 columns, two u8 columns, in the order below; with
+ * values from byte 32 n on four u32 columns of values and the registers.
  */
 export class HitColumns {
   readonly buffer: ArrayBuffer;
@@ -34,14 +66,28 @@ export class HitColumns {
   readonly watch: Uint16Array;
   /** {@link hitFlags}. */
   readonly flags: Uint8Array;
+  /** Where values are wanted. */
+  readonly values: ValueColumns | undefined;
 
-  /** Over `buffer`, which holds {@link HitColumns.bytesFor}(n) bytes; without one, room for `capacity` rows is allocated. */
+  /**
+   * Over `buffer`, which holds {@link HitColumns.bytesFor}(n) bytes; without one, room for `capacity` rows is allocated.
+   * `values`: with columns for values.
+   */
   constructor(
-    storage: { readonly capacity: number } | { readonly buffer: ArrayBuffer; readonly length: number },
+    storage: { readonly values?: boolean } & (
+      | { readonly capacity: number }
+      | { readonly buffer: ArrayBuffer; readonly length: number }
+    ),
   ) {
+    const { values = false } = storage;
     const buffer =
-      'buffer' in storage ? storage.buffer : new ArrayBuffer(HitColumns.bytesFor(storage.capacity));
-    const capacity = 'buffer' in storage ? Math.floor(buffer.byteLength / bytesPerRow) : storage.capacity;
+      'buffer' in storage
+        ? storage.buffer
+        : new ArrayBuffer(HitColumns.bytesFor(storage.capacity, { values }));
+    const capacity =
+      'buffer' in storage
+        ? Math.floor(buffer.byteLength / HitColumns.bytesFor(1, { values }))
+        : storage.capacity;
     this.buffer = buffer;
     this.capacity = capacity;
     this.length = 'length' in storage ? storage.length : 0;
@@ -55,16 +101,28 @@ export class HitColumns {
     this.cpu = new Uint16Array(buffer, 24 * capacity, capacity);
     this.watch = new Uint16Array(buffer, 26 * capacity, capacity);
     this.flags = new Uint8Array(buffer, 28 * capacity, capacity);
+    this.values = values
+      ? {
+          flags: new Uint8Array(buffer, 29 * capacity, capacity),
+          beforeLow: u32(8),
+          beforeHigh: u32(9),
+          afterLow: u32(10),
+          afterHigh: u32(11),
+          registers: new Uint32Array(buffer, 48 * capacity, sampledRegisterWords * capacity),
+        }
+      : undefined;
   }
 
   /** Bytes of the buffer for `capacity` rows. */
-  static bytesFor(capacity: number): number {
-    return capacity * bytesPerRow;
+  static bytesFor(capacity: number, { values = false }: { readonly values?: boolean } = {}): number {
+    return capacity * (bytesPerRow + (values ? valueBytesPerRow : 0));
   }
 }
 
-/** 6 x u32 + 2 x u16 + u8, rounded up so that a buffer's size gives its capacity back. */
+/** 6 x u32 + 2 x u16 + 2 x u8, rounded up so that a buffer's size gives its capacity back. */
 const bytesPerRow = 32;
+/** 4 x u32 and the registers. */
+const valueBytesPerRow = 16 + 4 * sampledRegisterWords;
 
 /** Words of one entry of a site table: low and high word of the address, process (0: kernel code). */
 export const siteWords = 3;

@@ -12,11 +12,17 @@ import {
   PERF_RECORD_MISC_KERNEL,
   PERF_RECORD_MMAP2,
   PERF_RECORD_SAMPLE,
+  PERF_SAMPLE_REGS_ABI_64,
 } from '../uapi/perf-event-ring.ts';
 import { type HitBatch, type HitColumns, hitFlags, type RingNotice } from './hit-columns.ts';
 import { SiteTable, StackTable, WatchIds } from './interning.ts';
 import type { RingView } from './ring-view.ts';
-import { type SampleLayout, sampleIdTimeWordsFromEnd } from './sample-layout.ts';
+import {
+  copyRegisterWords,
+  type SampleLayout,
+  sampledRegisterWords,
+  sampleIdTimeWordsFromEnd,
+} from './sample-layout.ts';
 
 /** A time later than any record's. */
 const never = Number.MAX_SAFE_INTEGER;
@@ -54,6 +60,8 @@ interface RingState {
  */
 export class RingDrain {
   readonly #layout: SampleLayout;
+  /** Words behind the abi of a sample's registers where the count and the destination of a copy stand. */
+  readonly #copyWords: { readonly count: number; readonly destination: number };
   readonly #rings: RingState[] = [];
   readonly #sites: SiteTable = new SiteTable();
   readonly #stacks: StackTable = new StackTable();
@@ -67,6 +75,7 @@ export class RingDrain {
 
   constructor(layout: SampleLayout) {
     this.#layout = layout;
+    this.#copyWords = copyRegisterWords(layout);
   }
 
   addRing(view: RingView): void {
@@ -155,6 +164,8 @@ export class RingDrain {
     const { view, last } = ring;
     const { words, wordMask } = view;
     const { stacks, copyRegisters } = this.#layout;
+    const copyWords = this.#copyWords;
+    const registers = columns.values?.registers;
     let row = columns.length;
     let siteLow = 0;
     let siteHigh = 0;
@@ -199,7 +210,9 @@ export class RingDrain {
         if (copyRegisters) {
           // abi is 0 where there are no registers; then nothing follows it.
           if (kernel && words[next & wordMask] !== 0) {
-            if (continuesCopy(last, tid, watch, words, wordMask, next + 2)) {
+            const count = next + 2 + copyWords.count;
+            const destination = next + 2 + copyWords.destination;
+            if (continuesCopy(last, { tid, watch, words, mask: wordMask, count, destination })) {
               flags |= hitFlags.continuesCopy;
               // After the last iteration the address is that of the next instruction; the code is the same.
               site = last.site;
@@ -209,11 +222,17 @@ export class RingDrain {
             last.site = site;
             last.tid = tid;
             last.watch = watch;
-            last.countLow = words[(next + 2) & wordMask]!;
-            last.countHigh = words[(next + 3) & wordMask]!;
-            last.destinationLow = words[(next + 4) & wordMask]!;
-            last.destinationHigh = words[(next + 5) & wordMask]!;
+            last.countLow = words[count & wordMask]!;
+            last.countHigh = words[(count + 1) & wordMask]!;
+            last.destinationLow = words[destination & wordMask]!;
+            last.destinationHigh = words[(destination + 1) & wordMask]!;
           } else last.tid = -1;
+        }
+        if (registers !== undefined && !kernel && words[next & wordMask] === PERF_SAMPLE_REGS_ABI_64) {
+          flags |= hitFlags.registers;
+          const at = row * sampledRegisterWords;
+          for (let i = 0; i < sampledRegisterWords; i++)
+            registers[at + i] = words[(next + 2 + i) & wordMask]!;
         }
         columns.timeLow[row] = words[(w + 8) & wordMask]!;
         columns.timeHigh[row] = words[(w + 9) & wordMask]!;
@@ -343,23 +362,30 @@ function peekTime(ring: RingState): number {
   return words[(at + 1) & wordMask]! * 0x1_0000_0000 + words[at & wordMask]!; // masked
 }
 
+/** A kernel hit with registers, `count` (rcx) and `destination` (rdi) being where they stand in the ring. */
+interface CopyHit {
+  readonly tid: number;
+  readonly watch: number;
+  readonly words: Uint32Array;
+  readonly mask: number;
+  readonly count: number;
+  readonly destination: number;
+}
+
 /**
- * Whether the registers of a kernel hit (rcx, rdi at `at`) are those of the string instruction of the last hit, some
- * iterations further: the destination went up by 1, 2, 4 or 8 bytes for each count that went down.
+ * Whether the registers of a kernel hit are those of the string instruction of the last hit, some iterations further:
+ * the destination went up by 1, 2, 4 or 8 bytes for each count that went down.
  */
-function continuesCopy(
-  last: LastCopy,
-  tid: number,
-  watch: number,
-  words: Uint32Array,
-  mask: number,
-  at: number,
-): boolean {
-  if (last.tid !== tid || last.watch !== watch) return false;
-  if (words[(at + 1) & mask] !== last.countHigh || words[(at + 3) & mask] !== last.destinationHigh)
+function continuesCopy(last: LastCopy, hit: CopyHit): boolean {
+  const { words, mask, count, destination } = hit;
+  if (last.tid !== hit.tid || last.watch !== hit.watch) return false;
+  if (
+    words[(count + 1) & mask] !== last.countHigh ||
+    words[(destination + 1) & mask] !== last.destinationHigh
+  )
     return false;
-  const counted = last.countLow - words[at & mask]!; // masked
-  const moved = words[(at + 2) & mask]! - last.destinationLow; // masked
+  const counted = last.countLow - words[count & mask]!; // masked
+  const moved = words[destination & mask]! - last.destinationLow; // masked
   if (counted <= 0 || moved <= 0) return false;
   return moved === counted || moved === 2 * counted || moved === 4 * counted || moved === 8 * counted;
 }

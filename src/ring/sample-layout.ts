@@ -1,6 +1,14 @@
 import {
+  PERF_REG_X86_AX,
+  PERF_REG_X86_BP,
+  PERF_REG_X86_BX,
   PERF_REG_X86_CX,
   PERF_REG_X86_DI,
+  PERF_REG_X86_DX,
+  PERF_REG_X86_FLAGS,
+  PERF_REG_X86_R8,
+  PERF_REG_X86_SI,
+  PERF_REG_X86_SP,
   PERF_SAMPLE_CALLCHAIN,
   PERF_SAMPLE_CPU,
   PERF_SAMPLE_IDENTIFIER,
@@ -16,7 +24,7 @@ import {
  *
  *     0 header | 2 id | 4 ip | 6 pid | 7 tid | 8 time | 10 cpu | 11 0
  *     | 12 callchain: nr u64, nr x u64            (stacks)
- *     | registers at the hit: abi u64, cx, di u64 (copyRegisters)
+ *     | registers at the hit: abi u64, then a u64 each: cx, di (copyRegisters) or sampledRegisters (values)
  *
  * Any other record ends with `tid 8 bytes, time 8, cpu 8, identifier 8`.
  */
@@ -25,6 +33,47 @@ export interface SampleLayout {
   readonly stacks: boolean;
   /** The two registers that tell whether two kernel hits are one copy are recorded (x86). */
   readonly copyRegisters: boolean;
+  /** All general registers are recorded, because the values of hits are wanted (x86); includes what a copy needs. */
+  readonly values?: boolean;
+}
+
+/**
+ * The registers of a sample with values, as bit numbers of `sample_regs_intr`, in the order in which the kernel writes
+ * them. The place in this list is the number of a register everywhere above.
+ */
+export const sampledRegisters: readonly number[] = [
+  ...[PERF_REG_X86_AX, PERF_REG_X86_BX, PERF_REG_X86_CX, PERF_REG_X86_DX],
+  ...[PERF_REG_X86_SI, PERF_REG_X86_DI, PERF_REG_X86_BP, PERF_REG_X86_SP, PERF_REG_X86_FLAGS],
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => PERF_REG_X86_R8 + n),
+];
+
+/** Words of the registers of one sample with values. */
+export const sampledRegisterWords: number = 2 * sampledRegisters.length;
+
+/** The registers of a layout that has only what a copy needs. */
+const copyRegisters: readonly number[] = [PERF_REG_X86_CX, PERF_REG_X86_DI];
+
+/** The registers that a sample holds, in the order of their bits. */
+function registersOf(layout: SampleLayout): readonly number[] {
+  return layout.values === true ? sampledRegisters : layout.copyRegisters ? copyRegisters : [];
+}
+
+/** Where cx and di stand in the registers of a sample, in words behind the abi. */
+export function copyRegisterWords(layout: SampleLayout): {
+  readonly count: number;
+  readonly destination: number;
+} {
+  const registers = registersOf(layout);
+  return {
+    count: 2 * registers.indexOf(PERF_REG_X86_CX),
+    destination: 2 * registers.indexOf(PERF_REG_X86_DI),
+  };
+}
+
+/** Bytes of the registers of a sample, the abi included. */
+export function registerBytes(layout: SampleLayout): number {
+  const count = registersOf(layout).length;
+  return count === 0 ? 0 : 8 + 8 * count;
 }
 
 /** `sample_type` for a layout. */
@@ -36,12 +85,14 @@ export function sampleTypeOf(layout: SampleLayout): number {
     PERF_SAMPLE_TIME |
     PERF_SAMPLE_CPU |
     (layout.stacks ? PERF_SAMPLE_CALLCHAIN : 0) |
-    (layout.copyRegisters ? PERF_SAMPLE_REGS_INTR : 0)
+    (registersOf(layout).length > 0 ? PERF_SAMPLE_REGS_INTR : 0)
   );
 }
 
-/** `sample_regs_intr` for a layout that has registers. */
-export const copyRegisterMask: bigint = (1n << BigInt(PERF_REG_X86_CX)) | (1n << BigInt(PERF_REG_X86_DI));
+/** `sample_regs_intr` for a layout; 0 where it has no registers. */
+export function sampleRegsIntrOf(layout: SampleLayout): bigint {
+  return registersOf(layout).reduce((mask, register) => mask | (1n << BigInt(register)), 0n);
+}
 
 /** Bytes that the trailer of a record that is no sample takes. */
 export const sampleIdBytes = 32;

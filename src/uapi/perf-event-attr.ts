@@ -71,6 +71,7 @@ export const PERF_REG_X86_BP = 6;
 export const PERF_REG_X86_SP = 7;
 export const PERF_REG_X86_IP = 8;
 export const PERF_REG_X86_FLAGS = 9;
+export const PERF_REG_X86_R8 = 16;
 
 /** Bytes of the structure as this code writes it: up to and with `sig_data` (Linux 5.13). */
 export const PERF_ATTR_SIZE_VER7 = 128;

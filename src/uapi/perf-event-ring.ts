@@ -20,6 +20,9 @@ export const PERF_RECORD_MISC_USER = 2;
 /** In a COMM record: the name changed because the task executed a program. */
 export const PERF_RECORD_MISC_COMM_EXEC = 0x2000;
 
+/** The abi word in front of a sample's registers: 64-bit code; 0 where there are none. Source: linux/perf_event.h. */
+export const PERF_SAMPLE_REGS_ABI_64 = 2;
+
 /** Entries of a callchain at or above this (as u64, -4095) are marks of a context, not addresses. */
 export const PERF_CONTEXT_MAX_LOW = 0xfffff001;
 /** Low word of PERF_CONTEXT_KERNEL (-128). */

@@ -8,6 +8,7 @@ import { Kallsyms } from '../symbols/kallsyms.ts';
 import { findAccessingInstruction } from './instructions/find-accessing-instruction.ts';
 import { FunctionSweeps } from './instructions/function-sweeps.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
+import type { ValueEffect } from './instructions/value-effect.ts';
 import type { PlannedWatch } from './plan.ts';
 import { SurfaceProcessImage } from './process-image.ts';
 
@@ -26,6 +27,8 @@ export interface CodeAccess {
   readonly access: 'r' | 'w' | 'rw' | 'x';
   /** The instruction in AT&T syntax, where it was found. */
   readonly text: string | undefined;
+  /** What registers after it tell of the value that it stored or read, where they tell anything. */
+  readonly effect?: ValueEffect | undefined;
 }
 
 /** One process's memory, its files and the instruction boundaries found in it. */
@@ -139,7 +142,7 @@ export class CodeSites {
   location(site: number): CodeLocation {
     const known = this.#locations.get(site);
     if (known !== undefined) return known;
-    const location = this.#locate(this.#pids[site]!, this.#addresses[site]!); // sites come from batches
+    const location = this.locate(this.#pids[site]!, this.#addresses[site]!); // sites come from batches
     this.#locations.set(site, location);
     return location;
   }
@@ -189,7 +192,7 @@ export class CodeSites {
     const process = this.#process(pid);
     process.sweeps ??= new FunctionSweeps(process.space, decoder);
     // The reported address may be the start of the function behind the accessing one: what lies before it counts.
-    const { functionStart } = this.#locate(pid, sampleIp - (watch.access === 'x' ? 0n : 1n));
+    const { functionStart } = this.locate(pid, sampleIp - (watch.access === 'x' ? 0n : 1n));
     const found = findAccessingInstruction(
       { ip: sampleIp, functionStart, watch },
       process.space,
@@ -201,13 +204,15 @@ export class CodeSites {
       ...unknown,
       ip: found.address,
       instructionFound: true,
-      location: this.#locate(pid, found.address),
+      location: this.locate(pid, found.address),
       access: found.access,
       text: found.text,
+      effect: found.effect,
     };
   }
 
-  #locate(pid: number, address: bigint): CodeLocation {
+  /** Where an address of a process is (0: the kernel). */
+  locate(pid: number, address: bigint): CodeLocation {
     const named = this.#parts.surface.names?.at(pid, address);
     if (named !== undefined)
       return { address, module: named.module, symbol: named.name, offset: named.offset };

@@ -1,5 +1,5 @@
 import { isKernelError } from '../base/kernel-error.ts';
-import { copyRegisterMask, type SampleLayout, sampleTypeOf } from '../ring/sample-layout.ts';
+import { type SampleLayout, sampleRegsIntrOf, sampleTypeOf } from '../ring/sample-layout.ts';
 import type { Events, PerfEvent } from '../surface/events.ts';
 import {
   HW_BREAKPOINT_RW,
@@ -129,9 +129,10 @@ export function ringHolderAttr(options: EventOptions): PerfEventAttr {
 
 function commonAttr(options: EventOptions): Omit<PerfEventAttr, 'type'> {
   const { layout, inherit } = options;
+  const sampleRegsIntr = sampleRegsIntrOf(layout);
   return {
     sampleType: sampleTypeOf(layout),
-    ...(layout.copyRegisters ? { sampleRegsIntr: copyRegisterMask } : {}),
+    ...(sampleRegsIntr === 0n ? {} : { sampleRegsIntr }),
     sampleIdAll: true,
     inherit,
     useClockid: true,

@@ -2,6 +2,7 @@ import { joinPair } from '../base/pair.ts';
 import { type HitBatch, hitFlags, type RingNotice } from '../ring/hit-columns.ts';
 import type { CodeAccess } from './code-sites.ts';
 import type { PlannedWatch } from './plan.ts';
+import { continuedValue, type HitValue, hitValue } from './values/hit-value.ts';
 import type { WatchSession } from './watch-session.ts';
 
 /** One hit as a person reads it, or several of one kernel copy. */
@@ -20,6 +21,8 @@ export interface Hit {
   readonly stack: number;
   /** Hits that this stands for. */
   count: number;
+  /** The watched bytes before and after; with `count`, before the first and after the last. */
+  value?: HitValue;
 }
 
 /** What comes out of a {@link HitReader}, in the order of time. */
@@ -54,6 +57,7 @@ export class HitReader {
       const held = this.#held;
       if (held !== undefined && (flags & hitFlags.continuesCopy) !== 0 && held.tid === columns.tid[row]) {
         held.count++;
+        if (columns.values !== undefined) held.value = continuedValue(held.value, columns.values, row);
         continue;
       }
       this.flush();
@@ -73,6 +77,7 @@ export class HitReader {
         stack: columns.stack[row]!,
         count: 1,
       };
+      if (columns.values !== undefined) hit.value = hitValue(columns.values, row);
       if ((flags & hitFlags.kernel) !== 0) this.#held = hit;
       else this.#emit({ type: 'hit', hit });
     }

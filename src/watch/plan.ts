@@ -4,6 +4,7 @@ import type { Names } from '../surface/names.ts';
 import type { AddressSpace } from '../symbols/address-space.ts';
 import type { Kallsyms } from '../symbols/kallsyms.ts';
 import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
+import type { TypeDescription } from '../symbols/types.ts';
 import { requestError, type WatchError } from './errors.ts';
 import { defaultLenBytes, executeLenBytes, type WatchAccess, type WatchRequest } from './watch-request.ts';
 
@@ -18,6 +19,10 @@ export interface PlannedWatch {
   /** The symbol that was found, and the file it is in. */
   readonly symbol?: string;
   readonly module?: string;
+  /** What it is, where debug information says so. */
+  readonly type?: TypeDescription;
+  /** Of a bit-field, whose storage unit is watched: where it lies in there. */
+  readonly bits?: { readonly offset: number; readonly size: number };
   /** What the user should know about it, one sentence. */
   readonly note?: string;
 }

@@ -1,5 +1,6 @@
+import { hex } from '../base/hex.ts';
 import type { HitBatch, HitColumns, RingNotice } from '../ring/hit-columns.ts';
-import { fixedSampleBytes, type SampleLayout } from '../ring/sample-layout.ts';
+import { fixedSampleBytes, registerBytes, type SampleLayout } from '../ring/sample-layout.ts';
 import type { HangupWait, HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { LaunchedTask } from '../surface/tasks.ts';
@@ -13,6 +14,8 @@ import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
 import type { PlannedWatch } from './plan.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
+import { startValues } from './values/start-values.ts';
+import type { ValueTracker } from './values/value-tracker.ts';
 import type { WatchRequest } from './watch-request.ts';
 
 /** How to open a {@link WatchSession}. */
@@ -27,6 +30,8 @@ export interface SessionOptions {
    * that a JIT map gives a file for, instead of the runtime's own code. Implies `stacks`.
    */
   readonly scriptFrames?: boolean;
+  /** Tell the contents of the watched bytes before and after each hit: batches have columns of values (x86). */
+  readonly values?: boolean;
   /** Count hits without a sample for each; batches then carry notices only. */
   readonly countOnly?: boolean;
   /** Leave kernel mode out. */
@@ -74,6 +79,7 @@ export class WatchSession {
   readonly #drain: HitDrain;
   readonly #maxHits: number;
   readonly #scriptFrames: boolean;
+  readonly #values: ValueTracker | undefined;
   readonly #waiting: HangupWait | undefined;
   readonly #processEnd: { close(): void } | undefined;
   #delivered: number = 0;
@@ -96,6 +102,7 @@ export class WatchSession {
     drain: HitDrain;
     maxHits: number;
     scriptFrames: boolean;
+    values: ValueTracker | undefined;
     endless: boolean;
     /** The end of a process that was not started here. */
     processEnd: { readonly ended: Promise<void>; close(): void } | undefined;
@@ -109,6 +116,7 @@ export class WatchSession {
     this.#drain = parts.drain;
     this.#maxHits = parts.maxHits;
     this.#scriptFrames = parts.scriptFrames;
+    this.#values = parts.values;
     if (!parts.endless) {
       const wait = this.#armed.waitEnd();
       this.#waiting = wait;
@@ -128,9 +136,11 @@ export class WatchSession {
     checkTarget(target, tasks);
     const features = probeEventFeatures(events);
     const userOnly = options.userOnly === true || !features.kernelMode;
+    const hasRegisters = surface.kernel.machine === 'x86_64' && options.countOnly !== true;
     const layout: SampleLayout = {
       stacks: options.stacks === true || options.scriptFrames === true,
-      copyRegisters: surface.kernel.machine === 'x86_64' && !userOnly && options.countOnly !== true,
+      copyRegisters: hasRegisters && !userOnly,
+      values: hasRegisters && options.values === true,
     };
     const names = new TaskNames(tasks);
     const sites = new CodeSites({
@@ -166,6 +176,10 @@ export class WatchSession {
       }
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
+      const values =
+        layout.values !== true
+          ? undefined
+          : startValues({ surface, armed, scope, sites, launched, userOnly });
       const session = new WatchSession({
         info: {
           kernel: surface.kernel.description,
@@ -189,6 +203,7 @@ export class WatchSession {
         drain,
         maxHits: options.maxHits ?? Number.POSITIVE_INFINITY,
         scriptFrames: options.scriptFrames === true,
+        values,
         endless: scope.type === 'cpus',
         processEnd: target.type === 'process' ? tasks.waitEnd(target.pid) : undefined,
       });
@@ -229,6 +244,7 @@ export class WatchSession {
       this.sites.add(batch);
       if (batch.notices.some(endsTask)) this.#waiting?.check();
       const { columns } = batch;
+      this.#values?.fill(batch);
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       const left = this.#maxHits - this.#delivered;
       if (columns.length >= left) {
@@ -249,6 +265,20 @@ export class WatchSession {
   /** Gives a batch back; its columns must not be read any more. */
   recycle(batch: HitBatch): void {
     this.#drain.recycle(batch);
+  }
+
+  /** Whether hits carry values. */
+  get hasValues(): boolean {
+    return this.#values !== undefined;
+  }
+
+  /** What lies at an address of the watched process, for pointers: "table+0x8"; `undefined` where no name is known. */
+  nameOf(address: bigint): string | undefined {
+    const { pid } = this.info;
+    if (pid === undefined) return undefined;
+    const { symbol, offset } = this.sites.locate(pid, address);
+    if (symbol === undefined) return undefined;
+    return offset === undefined || offset === 0n ? symbol : `${symbol}+${hex(offset)}`;
   }
 
   /** Hits given so far. */
@@ -346,7 +376,7 @@ const racedNote =
 
 /** Bytes in a ring that wake the reader when `maxHits` have come; a ring is never asked for more than its half. */
 function wakeupFor(maxHits: number, layout: SampleLayout): number {
-  const sampleBytes = fixedSampleBytes + (layout.copyRegisters ? 24 : 0);
+  const sampleBytes = fixedSampleBytes + registerBytes(layout);
   return Math.max(1, Math.min(1 << 18, maxHits * sampleBytes));
 }
 

@@ -8,6 +8,7 @@ import {
   type MemoryOperand,
   maxInstructionBytes,
 } from './instruction-decoder.ts';
+import type { ValueEffect } from './value-effect.ts';
 
 /** A hit whose instruction is wanted. */
 export interface AccessQuery {
@@ -36,6 +37,8 @@ export interface AccessingInstruction {
   readonly certain: boolean;
   /** The accesses that can have hit the watch. */
   readonly operands: readonly MemoryOperand[];
+  /** What registers after it tell of the value, where they tell anything. */
+  readonly effect: ValueEffect | undefined;
 }
 
 /**
@@ -82,8 +85,8 @@ interface Match {
 }
 
 function report(instruction: DecodedInstruction, found: Match): AccessingInstruction {
-  const { address, lengthBytes, text } = instruction;
-  return { address, lengthBytes, text, ...found };
+  const { address, lengthBytes, text, effect } = instruction;
+  return { address, lengthBytes, text, effect: found.access === 'x' ? undefined : effect, ...found };
 }
 
 function decodeAt(

@@ -1,5 +1,6 @@
 import type * as Iced from 'iced-x86';
 import { assert } from '../../base/assert.ts';
+import { effectOf } from './iced-effect.ts';
 import {
   type DecodedInstruction,
   type InstructionDecoder,
@@ -170,6 +171,7 @@ function describe(parts: Parts, address: bigint): DecodedInstruction {
     target: direct ? instruction.nearBranchTarget : undefined,
     resumable: repeated || instruction.isVsib,
     operands: memoryOperands(parts),
+    effect: effectOf(iced, instruction),
   };
 }
 

@@ -1,3 +1,5 @@
+import type { ValueEffect } from './value-effect.ts';
+
 /** What an instruction does to a piece of memory. */
 export type MemoryAccess = 'r' | 'w' | 'rw';
 
@@ -46,6 +48,8 @@ export interface DecodedInstruction {
   readonly resumable: boolean;
   /** Every access to memory; empty for `lea`, `nop`, prefetches and the like. */
   readonly operands: readonly MemoryOperand[];
+  /** What the registers after it tell of the value that it stored or read; `undefined` where they tell nothing. */
+  readonly effect?: ValueEffect | undefined;
 }
 
 /** The instruction boundaries that decoding from one point finds. */

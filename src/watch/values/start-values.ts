@@ -1,0 +1,44 @@
+import type { Surface } from '../../surface/surface.ts';
+import type { LaunchedTask } from '../../surface/tasks.ts';
+import type { Armed, Scope } from '../arm.ts';
+import type { CodeSites } from '../code-sites.ts';
+import { ValueTracker } from './value-tracker.ts';
+
+/** What is armed, and where its code and memory are. */
+export interface ValueSession {
+  readonly surface: Surface;
+  readonly armed: Armed;
+  readonly scope: Scope;
+  readonly sites: CodeSites;
+  readonly launched: LaunchedTask | undefined;
+  /** Hits in kernel mode are left out. */
+  readonly userOnly: boolean;
+}
+
+/** The values of a session's hits. To be called when everything is armed, and before a started program is let go. */
+export function startValues(session: ValueSession): ValueTracker {
+  const { surface, armed, scope, sites, launched } = session;
+  const { watches } = armed;
+  const tracker = new ValueTracker({
+    watches,
+    effectOf: (site, watch) => {
+      const { access, effect } = sites.access(site, watches[watch]!, watch); // hits carry numbers of these
+      return { access, effect };
+    },
+    memory: surface.memory,
+    now: () => surface.now(),
+    alone: isAlone(session),
+  });
+  if (scope.type === 'process') tracker.begin(scope.pid, { still: launched !== undefined });
+  return tracker;
+}
+
+/** Whether nobody but the one thread that is watched can store, unseen, to what is watched. */
+function isAlone({ armed, scope, sites, userOnly }: ValueSession): boolean {
+  if (scope.type !== 'process' || armed.threadCount !== 1 || armed.raced || userOnly) return false;
+  const mappings = sites.space(scope.pid).mappings();
+  return armed.watches.every(({ address, only }) => {
+    const mapping = mappings.find(({ start, end }) => start <= address && address < end);
+    return only === undefined && mapping?.shared === false;
+  });
+}

@@ -1,0 +1,289 @@
+import { isKernelError } from '../../base/kernel-error.ts';
+import {
+  type HitBatch,
+  type HitColumns,
+  hitFlags,
+  type RingNotice,
+  type ValueColumns,
+  valueFlags,
+  valueSources,
+} from '../../ring/hit-columns.ts';
+import { sampledRegisterWords } from '../../ring/sample-layout.ts';
+import type { Memory } from '../../surface/memory.ts';
+import type { ValueEffect } from '../instructions/value-effect.ts';
+import type { PlannedWatch } from '../plan.ts';
+import { AccessValues } from './access-values.ts';
+import { MemoryChain } from './memory-chain.ts';
+import { compileRecipe, type ValueRecipe } from './value-recipe.ts';
+
+const source = {
+  unknown: valueSources.indexOf('unknown'),
+  stored: valueSources.indexOf('stored'),
+  trap: valueSources.indexOf('trap'),
+  later: valueSources.indexOf('later'),
+} as const;
+
+/** What the code of a site does to the memory of a watch. */
+export interface SiteEffect {
+  /** From the instruction, where it was found. */
+  readonly access: 'r' | 'w' | 'rw' | 'x';
+  /** What the registers tell; `undefined` where they tell nothing. */
+  readonly effect: ValueEffect | undefined;
+}
+
+/** What a {@link ValueTracker} works with. */
+export interface ValueTrackerParts {
+  readonly watches: readonly PlannedWatch[];
+  /** The code behind hits of a watch at a site. */
+  readonly effectOf: (site: number, watch: number) => SiteEffect;
+  /** Absent where memory cannot be read. */
+  readonly memory: Memory | undefined;
+  /** Nanoseconds of CLOCK_MONOTONIC. */
+  readonly now: () => bigint;
+  /**
+   * Whether one thread alone can store to the watched memory when watching begins, and every store of it is a hit.
+   * Ends by itself when a thread or a process is created.
+   */
+  readonly alone: boolean;
+}
+
+/** A recipe, or what is done without one. */
+type SiteRecipe = ValueRecipe | 'load' | 'unknown';
+
+/**
+ * Fills in the value columns of batches: for every hit the contents of the watched bytes before and after it.
+ *
+ * Sources, best first. **stored**: the registers at the hit and the instruction, which may need the contents before
+ * (`add`). **trap**: read from memory in the trap; the row has it already. **later**: read from memory here, for the last
+ * hit of a process's variable in a batch; earlier ones stay unknown. The contents before a hit are what the instruction
+ * itself shows (`xchg`, `cmpxchg`, loads), otherwise what the hit before left.
+ */
+export class ValueTracker {
+  readonly #parts: ValueTrackerParts;
+  readonly #access: AccessValues = new AccessValues();
+  /** By watch and site. */
+  readonly #recipes: (SiteRecipe | undefined)[][];
+  /** By process and watch. */
+  readonly #chains: Map<number, MemoryChain[]> = new Map();
+  #alone: boolean;
+  #lastPid: number = -1;
+  #lastChains: MemoryChain[] = [];
+
+  constructor(parts: ValueTrackerParts) {
+    this.#parts = parts;
+    this.#alone = parts.alone;
+    this.#recipes = parts.watches.map(() => []);
+  }
+
+  /**
+   * Reads the memory of `pid` as it is now, for hits later than now. `still`: the process is stopped, and has been since
+   * its last hit.
+   */
+  begin(pid: number, options: { readonly still: boolean }): void {
+    for (const [watch, chain] of this.#chainsOf(pid).entries())
+      this.#readLater(chain, pid, watch, options.still && this.#alone);
+  }
+
+  /** Fills in the values of a batch that has columns for them. */
+  fill(batch: HitBatch): void {
+    const { columns, notices } = batch;
+    const { values } = columns;
+    if (values === undefined) return;
+    let notice = 0;
+    let noticeTime = timeOf(notices[0]);
+    for (let row = 0; row < columns.length; row++) {
+      const time = columns.timeHigh[row]! * 0x1_0000_0000 + columns.timeLow[row]!; // row < length
+      while (time >= noticeTime) {
+        this.#apply(notices[notice++]!); // there is one: its time is finite
+        noticeTime = timeOf(notices[notice]);
+      }
+      this.#fillRow(columns, values, row, time);
+    }
+    for (; notice < notices.length; notice++) this.#apply(notices[notice]!); // in range
+    this.#finish(values);
+  }
+
+  #fillRow(columns: HitColumns, values: ValueColumns, row: number, time: number): void {
+    const pid = columns.pid[row]!; // row < length, here and below
+    const watch = columns.watch[row]!;
+    const trapped = (values.flags[row]! & valueFlags.source) === source.trap;
+    values.flags[row] = source.unknown;
+    const chain = (pid === this.#lastPid ? this.#lastChains : this.#chainsOf(pid))[watch];
+    if (chain === undefined) return; // an execute watch
+    if (chain.readAtNs >= 0) chain.adoptRead(time, source.later);
+    const recipe =
+      (columns.flags[row]! & hitFlags.kernel) === 0
+        ? (this.#recipes[watch]![columns.site[row]!] ?? this.#recipeOf(columns.site[row]!, watch))
+        : 'unknown';
+    let flags = 0;
+    let from: number = source.unknown;
+    let exact = false;
+    const access = this.#access;
+    let { low: beforeLow, high: beforeHigh } = chain;
+    let isBeforeKnown = chain.known;
+    let afterLow = 0;
+    let afterHigh = 0;
+    let fits = false;
+    if (typeof recipe !== 'string' && (columns.flags[row]! & hitFlags.registers) !== 0) {
+      access.compute(recipe, values.registers, row * sampledRegisterWords, chain);
+      fits = access.fits;
+      if (fits) {
+        if (access.gap) flags |= valueFlags.gap;
+        if (access.beforeKnown) {
+          isBeforeKnown = true;
+          beforeLow = access.before.low;
+          beforeHigh = access.before.high;
+          // Whoever stored last is known now by what this one found.
+          if (chain.pendingRow >= 0) this.#resolve(values, chain, beforeLow, beforeHigh);
+        }
+        if (access.afterKnown) {
+          from = source.stored;
+          exact = access.afterExact;
+          afterLow = access.after.low;
+          afterHigh = access.after.high;
+        }
+      }
+    }
+    if (!fits && recipe === 'load' && chain.known) {
+      from = chain.source;
+      exact = chain.exact && from !== source.later;
+      afterLow = chain.low;
+      afterHigh = chain.high;
+    }
+    if (from === source.unknown && trapped) {
+      from = source.trap;
+      exact = this.#alone;
+      afterLow = values.afterLow[row]!;
+      afterHigh = values.afterHigh[row]!;
+    }
+    if (isBeforeKnown) {
+      flags |= valueFlags.before;
+      values.beforeLow[row] = beforeLow;
+      values.beforeHigh[row] = beforeHigh;
+    }
+    if (from === source.unknown) {
+      chain.forget();
+      chain.pendingRow = row;
+    } else {
+      values.afterLow[row] = afterLow;
+      values.afterHigh[row] = afterHigh;
+      chain.pendingRow = -1;
+      chain.known = true;
+      chain.low = afterLow;
+      chain.high = afterHigh;
+      chain.source = from;
+      chain.exact = exact && this.#alone;
+    }
+    values.flags[row] = flags | from | (exact ? valueFlags.exact : 0);
+  }
+
+  /** The row that waits gets what was found afterwards. */
+  #resolve(values: ValueColumns, chain: MemoryChain, low: number, high: number): void {
+    const row = chain.pendingRow;
+    chain.pendingRow = -1;
+    values.afterLow[row] = low;
+    values.afterHigh[row] = high;
+    values.flags[row] = (values.flags[row]! & ~valueFlags.source) | source.later; // a row of this batch
+  }
+
+  /** At the end of a batch: what is not known is read from memory. */
+  #finish(values: ValueColumns): void {
+    for (const [pid, chains] of this.#chains) {
+      for (const [watch, chain] of chains.entries()) {
+        if (chain === undefined || chain.pendingRow < 0) continue;
+        this.#readLater(chain, pid, watch, false);
+        if (chain.readAtNs >= 0) this.#resolve(values, chain, chain.readLow, chain.readHigh);
+        chain.pendingRow = -1;
+      }
+    }
+  }
+
+  #readLater(chain: MemoryChain | undefined, pid: number, watch: number, exact: boolean): void {
+    const { memory, now, watches } = this.#parts;
+    if (chain === undefined || memory === undefined || pid <= 0) return;
+    const { address, lenBytes } = watches[watch]!; // chains are one a watch
+    let bytes: Uint8Array;
+    try {
+      bytes = memory.read(pid, address, lenBytes);
+    } catch (error) {
+      if (isKernelError(error)) return; // it is gone, or may not be read
+      throw error;
+    }
+    if (bytes.length < lenBytes) return;
+    const padded = new Uint8Array(8);
+    padded.set(bytes);
+    const view = new DataView(padded.buffer);
+    chain.readUntil(Number(now()), { low: view.getUint32(0, true), high: view.getUint32(4, true) }, exact);
+  }
+
+  #apply(notice: RingNotice): void {
+    switch (notice.type) {
+      case 'fork':
+        this.#notAlone();
+        if (notice.pid !== notice.parentPid) this.#inherit(notice.pid, notice.parentPid);
+        break;
+      case 'lost':
+        for (const chains of this.#chains.values())
+          for (const chain of chains) if (chain !== undefined) chain.exact = false;
+        break;
+      case 'comm':
+        if (notice.exec) this.#drop(notice.pid);
+        break;
+      case 'exit':
+        if (notice.pid === notice.tid) this.#drop(notice.pid);
+        break;
+      case 'mmap':
+        break;
+    }
+  }
+
+  #notAlone(): void {
+    this.#alone = false;
+    for (const chains of this.#chains.values())
+      for (const chain of chains) {
+        if (chain === undefined) continue;
+        chain.exact = false;
+        chain.readExact = false;
+      }
+  }
+
+  /** A forked process begins with a copy of its parent's memory. */
+  #inherit(pid: number, parentPid: number): void {
+    const parents = this.#chains.get(parentPid);
+    if (parents === undefined) return;
+    const chains = this.#chainsOf(pid);
+    for (const [watch, parent] of parents.entries())
+      if (parent?.known) chains[watch]?.set(parent, parent.source, false);
+  }
+
+  #drop(pid: number): void {
+    this.#chains.delete(pid);
+    if (pid === this.#lastPid) this.#lastPid = -1;
+  }
+
+  #chainsOf(pid: number): MemoryChain[] {
+    let chains = this.#chains.get(pid);
+    if (chains === undefined) {
+      chains = [];
+      for (const [watch, { access }] of this.#parts.watches.entries())
+        if (access !== 'x') chains[watch] = new MemoryChain();
+      this.#chains.set(pid, chains);
+    }
+    this.#lastPid = pid;
+    this.#lastChains = chains;
+    return chains;
+  }
+
+  #recipeOf(site: number, watch: number): SiteRecipe {
+    const { access, effect } = this.#parts.effectOf(site, watch);
+    const planned = this.#parts.watches[watch]!; // the column holds numbers of these
+    const recipe: SiteRecipe =
+      effect !== undefined ? compileRecipe(effect, planned) : access === 'r' ? 'load' : 'unknown';
+    this.#recipes[watch]![site] = recipe; // one list a watch
+    return recipe;
+  }
+}
+
+function timeOf(notice: RingNotice | undefined): number {
+  return notice === undefined ? Number.POSITIVE_INFINITY : Number(notice.timeNs);
+}
