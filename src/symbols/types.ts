@@ -1,6 +1,7 @@
 /**
- * What a variable is, as its debug information says: enough to format its bytes and to walk into it. A tree that may
- * lead back into itself (a list's node points to nodes), so whoever walks it through pointers must bound the walk.
+ * What a variable is, as its debug information says: enough to format its bytes and to walk into it. It may lead back
+ * into itself: a list's node points to nodes, and a hostile file may even nest a struct in itself. So whoever walks
+ * through pointers or members must bound how deep.
  * Targets, members and enumerators may be read from the file at the first look.
  */
 export type TypeDescription =
@@ -79,7 +80,7 @@ export interface StructType extends NamedType {
   /** In the order of the file, base classes among them. Static members are not. */
   readonly members: readonly StructMember[];
   /** A Rust enum: which of its variants holds is told by a discriminant. */
-  readonly variants?: VariantPart;
+  readonly variants?: VariantPart | undefined;
 }
 
 /** A part of a struct. */
@@ -87,9 +88,12 @@ export interface StructMember {
   /** `undefined` of an anonymous struct or union, whose members belong to the outer one; a base class has its type's name. */
   readonly name: string | undefined;
   readonly type: TypeDescription;
-  /** From the struct's start. For a bit-field, of the storage unit: the aligned unit of `storageBytes` that holds all of it. */
+  /** From the struct's start. For a bit-field, of the storage unit: the smallest aligned one that holds all of it. */
   readonly byteOffset: number;
-  /** Bytes to read at `byteOffset`: the type's size; for a bit-field 1, 2, 4 or 8, or 16 where it crosses such units. */
+  /**
+   * Bytes to read at `byteOffset`: the type's size; for a bit-field 1, 2, 4 or 8, and where it crosses a unit of 8 just
+   * the bytes that it is in.
+   */
   readonly storageBytes: number;
   /** Of a bit-field: `offset` bits above the lowest bit of the storage unit, `size` bits wide. */
   readonly bits?: { readonly offset: number; readonly size: number };

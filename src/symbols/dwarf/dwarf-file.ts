@@ -3,6 +3,7 @@ import { ByteCursor } from './byte-cursor.ts';
 import {
   DW_AT_addr_base,
   DW_AT_GNU_addr_base,
+  DW_AT_language,
   DW_AT_loclists_base,
   DW_AT_rnglists_base,
   DW_AT_str_offsets_base,
@@ -43,6 +44,7 @@ export class DwarfFile {
   #problem: DwarfError | undefined;
   readonly #loaded: Map<number, LoadedUnit> = new Map();
   readonly #bases: Map<number, UnitBases> = new Map();
+  readonly #isC: Map<number, boolean> = new Map();
   #signatures: Map<bigint, number> | undefined;
 
   /**
@@ -174,6 +176,17 @@ export class DwarfFile {
     return bases;
   }
 
+  /** Whether the unit's language is C, which has its tags in a name space of their own. */
+  isC(unit: LoadedUnit): boolean {
+    let isC = this.#isC.get(unit.offset);
+    if (isC === undefined) {
+      const language = new EntryReader(this, unit).readAt(unit.firstEntry).size(DW_AT_language);
+      isC = language !== undefined && languagesOfC.has(language);
+      this.#isC.set(unit.offset, isC);
+    }
+    return isC;
+  }
+
   #number(section: 'str_offsets' | 'addr', at: number, sizeBytes: number): bigint {
     const sections = section === 'addr' ? (this.#skeleton?.sections ?? this.sections) : this.sections;
     const bytes = sections.range(section, at, sizeBytes);
@@ -210,3 +223,6 @@ export class DwarfFile {
     return units;
   }
 }
+
+/** DW_LANG_C89, C, C99, C11, C17. */
+const languagesOfC: ReadonlySet<number> = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);

@@ -255,31 +255,48 @@ export class EntryReader {
   }
 
   string(attribute: number): string | undefined {
+    const key = this.stringKey(attribute);
+    if (key !== undefined) {
+      return key >= 0 ? this.file.string('str', key) : this.file.indexedString(this.unit, -1 - key);
+    }
     const found = this.#find(attribute);
     if (found === undefined) return undefined;
     const cursor = this.#cursor;
-    const { unit, file } = this;
+    const { file } = this;
     switch (found.form) {
       case dw.DW_FORM_string:
         return decodeUtf8(cursor.cstring());
-      case dw.DW_FORM_strp:
-        return file.string('str', this.#offset());
       case dw.DW_FORM_line_strp:
         return file.string('line_str', this.#offset());
       case dw.DW_FORM_strp_sup:
       case dw.DW_FORM_GNU_strp_alt:
         return file.supplementary().string('str', this.#offset());
+      default:
+        return undefined;
+    }
+  }
+
+  /**
+   * What tells two strings of a unit apart without reading them: the offset in .debug_str, or -1 - i for the string of
+   * index i. `undefined` for one that is stored otherwise.
+   */
+  stringKey(attribute: number): number | undefined {
+    const found = this.#find(attribute);
+    const cursor = this.#cursor;
+    switch (found?.form) {
+      case dw.DW_FORM_strp:
+        return this.#offset();
       case dw.DW_FORM_strx:
       case dw.DW_FORM_GNU_str_index:
-        return file.indexedString(unit, cursor.uleb());
+        return -1 - cursor.uleb();
       case dw.DW_FORM_strx1:
-        return file.indexedString(unit, cursor.u8());
+        return -1 - cursor.u8();
       case dw.DW_FORM_strx2:
-        return file.indexedString(unit, cursor.u16());
+        return -1 - cursor.u16();
       case dw.DW_FORM_strx3:
-        return file.indexedString(unit, cursor.u24());
+        return -1 - cursor.u24();
       case dw.DW_FORM_strx4:
-        return file.indexedString(unit, cursor.u32());
+        return -1 - cursor.u32();
       default:
         return undefined;
     }
