@@ -190,6 +190,12 @@ export class ElfFile {
     return new Uint8Array(0);
   }
 
+  /** Whether {@link section} finds anything, without reading it. */
+  hasSection(name: string): boolean {
+    const header = this.#sectionNamed(name) ?? this.#sectionNamed(name.replace(/^\.debug_/, '.zdebug_'));
+    return header !== undefined && header.sizeBytes > 0n;
+  }
+
   /**
    * The content of the first section of that name that has any in the file, decompressed where it is compressed
    * (`.zdebug_…` for `.debug_…` too); `undefined` where there is none.

@@ -1,9 +1,11 @@
 import type { ByteSource } from '../base/byte-source.ts';
-import { debugFileCandidates, isDebugFileFor } from './debug-files.ts';
+import { type DebugFileAccess, findDebugFile } from './debug-files.ts';
+import { type DebugInfo, type DebugInfoSearch, openDebugInfo } from './debug-info.ts';
 import { ElfError } from './elf-error.ts';
 import { ElfFile } from './elf-file.ts';
 import type { Mapping } from './maps.ts';
 import type { ProcessImage } from './process-image.ts';
+import type { RawSymbols } from './raw-symbols.ts';
 import { SymbolTable } from './symbol-table.ts';
 
 /** A file that a process maps, opened once however often it is mapped. Its symbols are read when first asked for. */
@@ -17,6 +19,7 @@ export class MappedFile {
   #error: ElfError | undefined;
   #symbols: SymbolTable | undefined;
   #debugPath: string | undefined;
+  #debugSearch: DebugInfoSearch | undefined;
 
   constructor(image: ProcessImage, mapping: Mapping) {
     this.#image = image;
@@ -27,7 +30,7 @@ export class MappedFile {
       return;
     }
     const { source } = this;
-    this.file = this.#attempt(() => ElfFile.open(source, mapping.path));
+    this.file = this.#attempt(() => ElfFile.open(source, mapping.path, image.tools?.decompress));
   }
 
   /** What was wrong with the file, or with its symbols once they have been asked for. */
@@ -38,6 +41,20 @@ export class MappedFile {
   /** Path of the separate debug file that the symbols come from, once they have been asked for. */
   get debugPath(): string | undefined {
     return this.#debugPath;
+  }
+
+  /** Its debug information, in this file or another; found at the first use, `undefined` where there is none. */
+  get debugInfo(): DebugInfo | undefined {
+    return this.#searchDebug()?.info;
+  }
+
+  /**
+   * Why debug information that seems to be there is not used, in one line: a debug file of another build, or a part
+   * that is missing. Looks for the debug file.
+   */
+  get debugProblem(): string | undefined {
+    const search = this.#searchDebug();
+    return search?.problem ?? search?.info?.split.problem;
   }
 
   /** The file's symbols, and its debug file's if it is stripped; an empty table where they cannot be read. */
@@ -79,30 +96,31 @@ export class MappedFile {
     const { file } = this;
     if (file === undefined) return undefined;
     const own = this.#attempt(() => file.rawSymbols());
-    const debug = file.stripped && file.bits === 64 ? this.#openDebugFile(file) : undefined;
-    const raw = [...(debug?.rawSymbols ?? []), ...(own ?? [])];
-    return new SymbolTable(raw, { endOfLabels: (debug?.file ?? file).endOfLabels() });
-  }
-
-  #openDebugFile(
-    file: ElfFile,
-  ): { file: ElfFile; rawSymbols: ReturnType<ElfFile['rawSymbols']> } | undefined {
     const request = { modulePath: this.path, buildId: file.buildId, debugLink: file.debugLink };
-    for (const path of debugFileCandidates(request)) {
-      const source = this.#image.openPath(path);
-      if (source === undefined) continue;
-      try {
-        const debugFile = ElfFile.open(source, path);
-        if (debugFile.stripped || !isDebugFileFor(request, debugFile, source)) continue;
-        const rawSymbols = debugFile.rawSymbols();
-        this.#debugPath = path;
-        return { file: debugFile, rawSymbols };
-      } catch (error) {
-        // A bad debug file is as good as none: the module works without.
-        if (!(error instanceof ElfError)) throw error;
+    if (file.stripped && file.bits === 64) {
+      let debugSymbols: readonly RawSymbols[] = [];
+      const { file: debugFile } = findDebugFile(request, this.#access(), (candidate) => {
+        if (candidate.stripped) return false;
+        debugSymbols = candidate.rawSymbols();
+        return true;
+      });
+      if (debugFile !== undefined) {
+        this.#debugPath = debugFile.name;
+        return new SymbolTable([...debugSymbols, ...(own ?? [])], { endOfLabels: debugFile.endOfLabels() });
       }
     }
-    return undefined;
+    return new SymbolTable([...(own ?? [])], { endOfLabels: file.endOfLabels() });
+  }
+
+  #searchDebug(): DebugInfoSearch | undefined {
+    if (this.file === undefined) return undefined;
+    this.#debugSearch ??= openDebugInfo(this.file, this.path, this.#access());
+    return this.#debugSearch;
+  }
+
+  #access(): DebugFileAccess {
+    const image = this.#image;
+    return { openPath: (path) => image.openPath(path), decompress: image.tools?.decompress };
   }
 
   #attempt<T>(action: () => T): T | undefined {

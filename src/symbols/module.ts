@@ -1,3 +1,4 @@
+import type { DebugInfo } from './debug-info.ts';
 import type { ElfError } from './elf-error.ts';
 import type { ElfFile } from './elf-file.ts';
 import type { MappedFile } from './mapped-file.ts';
@@ -66,6 +67,16 @@ export class Module {
   /** Path of the separate debug file in use, once the symbols have been asked for. */
   get debugPath(): string | undefined {
     return this.#mappedFile.debugPath;
+  }
+
+  /** Its debug information, found at the first use; `undefined` where there is none. */
+  get debugInfo(): DebugInfo | undefined {
+    return this.#mappedFile.debugInfo;
+  }
+
+  /** Why debug information that seems to be there is not used, in one line. Looks for it. */
+  get debugProblem(): string | undefined {
+    return this.#mappedFile.debugProblem;
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { ByteSource } from '../base/byte-source.ts';
 import type { Mapping } from './maps.ts';
+import type { SymbolTools } from './symbol-tools.ts';
 
 /** A process as an {@link AddressSpace} sees it. What cannot be had is `undefined`, never an exception. */
 export interface ProcessImage {
@@ -15,4 +16,6 @@ export interface ProcessImage {
   readMemory?(address: bigint, lengthBytes: number): Uint8Array | undefined;
   /** The text of /tmp/perf-PID.map as it is now. */
   jitMap?(): string | undefined;
+  /** Without them names stay mangled and compressed sections unread. */
+  readonly tools?: SymbolTools;
 }

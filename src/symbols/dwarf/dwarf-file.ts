@@ -27,6 +27,8 @@ export interface UnitBases {
 export interface SkeletonPart {
   readonly sections: DwarfSections;
   readonly addrBase: number;
+  /** Where offsets into `.debug_ranges` count from (GNU's DWARF 4). */
+  readonly rangesBase?: number;
 }
 
 /**
@@ -37,7 +39,8 @@ export class DwarfFile {
   readonly name: string;
   readonly sections: DwarfSections;
   readonly #supplementary: DwarfFile | undefined;
-  readonly #skeleton: SkeletonPart | undefined;
+  /** Of split debug information: where its addresses are. */
+  readonly skeleton: SkeletonPart | undefined;
   readonly #abbreviations: Abbreviations;
   readonly #infoBytes: number;
   #units: readonly UnitHeader[] | undefined;
@@ -58,7 +61,7 @@ export class DwarfFile {
     this.name = sections.file;
     this.sections = sections;
     this.#supplementary = options.supplementary;
-    this.#skeleton = options.skeleton;
+    this.skeleton = options.skeleton;
     this.#abbreviations = new Abbreviations(sections);
     this.#infoBytes = sections.sizeBytes('info');
   }
@@ -167,7 +170,7 @@ export class DwarfFile {
       const offsetOf = (attribute: number): number | undefined => entry.sectionOffset(attribute);
       bases = {
         strOffsets: offsetOf(DW_AT_str_offsets_base) ?? behindHeader,
-        addr: this.#skeleton?.addrBase ?? offsetOf(DW_AT_addr_base) ?? offsetOf(DW_AT_GNU_addr_base) ?? 0,
+        addr: this.skeleton?.addrBase ?? offsetOf(DW_AT_addr_base) ?? offsetOf(DW_AT_GNU_addr_base) ?? 0,
         rnglists: offsetOf(DW_AT_rnglists_base),
         loclists: offsetOf(DW_AT_loclists_base),
       };
@@ -188,7 +191,7 @@ export class DwarfFile {
   }
 
   #number(section: 'str_offsets' | 'addr', at: number, sizeBytes: number): bigint {
-    const sections = section === 'addr' ? (this.#skeleton?.sections ?? this.sections) : this.sections;
+    const sections = section === 'addr' ? (this.skeleton?.sections ?? this.sections) : this.sections;
     const bytes = sections.range(section, at, sizeBytes);
     return new ByteCursor(bytes, { file: this.name }).unsigned(sizeBytes);
   }
