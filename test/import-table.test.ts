@@ -31,6 +31,12 @@ const table: Readonly<
   'kernel/ptrace': {
     may: ['base', 'uapi', 'arch', 'arch/x86', 'machine', 'kernel/pmu', 'kernel/perf', 'kernel/core'],
   },
+  'kernel/kgdb': {
+    may: [
+      ...['base', 'uapi', 'arch', 'arch/x86', 'gdb', 'machine'],
+      ...['kernel/pmu', 'kernel/perf', 'kernel/core'],
+    ],
+  },
   scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
   'hosts/model': {
     may: [

@@ -46,10 +46,10 @@ export interface RegisterImage {
   restore(): void;
   /** Brings the hardware into the state after power-on, with the image empty. Nothing may be installed. */
   reset(): void;
-  /** Switches the hardware off for the duration of an exception or an NMI; gives what {@link resume} needs. */
-  suspend(): number;
-  /** Undoes {@link suspend}. */
-  resume(saved: number): void;
+  /** Switches the hardware off for the duration of an exception, an NMI or a debugger; these may nest. */
+  suspend(): void;
+  /** Undoes one {@link suspend}; after the last one the hardware is as the image says. */
+  resume(): void;
   /** `undefined`, or in which way hardware and image differ. Holds whenever no install or uninstall is under way. */
   difference(): string | undefined;
 }

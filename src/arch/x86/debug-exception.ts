@@ -29,15 +29,13 @@ function fromUser(image: X86Image, frame: TrapFrame, status: number, hit: HitHan
 }
 
 function fromKernel(image: X86Image, frame: TrapFrame, status: number, hit: HitHandler): number {
-  const before = image.cpuDr7;
-  const saved = image.suspend();
+  image.suspend();
   if (status !== 0) {
     const left = handleBreakpoints(image, frame, status, hit);
     // A step that nobody claimed: the flag came from user space by mistake of an entry path.
     if (left !== claimed && (left & dr6Step) !== 0) frame.flags &= ~flagsTrap;
   }
-  // A handler that installed or uninstalled has made the saved value stale.
-  image.resume(image.cpuDr7 === before ? saved : image.cpuDr7);
+  image.resume();
   return 0;
 }
 

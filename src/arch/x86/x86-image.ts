@@ -18,6 +18,10 @@ import { type X86Breakpoint, x86Record } from './x86-breakpoint.ts';
  *
  * An NMI may come between any two steps. It never sees the hardware enabled while {@link cpuDr7} says "none": on
  * install `cpuDr7` is written before DR7, on uninstall after it. docs/spec/01 section 4, docs/spec/04 section 3.
+ *
+ * A debugger in that NMI may install, uninstall and restore itself. So nothing is carried over a step in a local copy; a
+ * register is free again only when nothing of its holder is left, and what a restore brought back meanwhile is taken away
+ * again.
  */
 export class X86Image implements RegisterImage {
   readonly slots: Slot[] = [null, null, null, null];
@@ -28,6 +32,10 @@ export class X86Image implements RegisterImage {
   /** Kept as a signed word: it is only ever masked, and stays a small integer. */
   #control = 0;
 
+  /** How often DR7 was written from the image as a whole: an uninstall sees that it was interrupted by that. */
+  #refreshes = 0;
+  /** Exceptions, NMIs and debuggers that keep the hardware off. */
+  #suspended = 0;
   /** Bits that an uninstall takes away besides the entry's own: none today. */
   readonly #takenWithEach: number;
 
@@ -61,7 +69,7 @@ export class X86Image implements RegisterImage {
     registers.point();
     this.#control |= (record.nibble << (16 + 4 * n)) | (2 << (2 * n)) | dr7GlobalExact;
     registers.point();
-    registers.write(dr7, this.#control, 0);
+    this.#enable();
     if (record.masked) registers.write(addressMask0 + n, record.maskLow, record.maskHigh);
     return true;
   }
@@ -73,12 +81,14 @@ export class X86Image implements RegisterImage {
     while (n < breakpointRegisters && slots[n] !== holder) n++;
     if (n === breakpointRegisters) return false;
     const record = x86Record(holder);
-    slots[n] = null;
+    const gone = (record.nibble << (16 + 4 * n)) | (2 << (2 * n)) | this.#takenWithEach;
+    const refreshes = this.#refreshes;
     registers.point();
-    const control = this.#control & ~((record.nibble << (16 + 4 * n)) | (2 << (2 * n)) | this.#takenWithEach);
-    registers.write(dr7, control, 0);
+    if (this.#suspended === 0) registers.write(dr7, this.#control & ~gone, 0);
     if (record.masked) registers.write(addressMask0 + n, 0, 0);
-    this.#control = control;
+    this.#control &= ~gone;
+    slots[n] = null;
+    if (this.#refreshes !== refreshes) this.#enable();
     registers.point();
     return true;
   }
@@ -88,7 +98,17 @@ export class X86Image implements RegisterImage {
     for (let n = 0; n < breakpointRegisters; n++)
       registers.write(n, this.addressLow[n]!, this.addressHigh[n]!); // four of each
     registers.write(dr6, dr6Reserved, 0);
-    registers.write(dr7, this.#control, 0);
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    this.#refreshes++;
+    this.#enable();
+  }
+
+  /** Writes DR7, unless the hardware is to be off. */
+  #enable(): void {
+    if (this.#suspended === 0) this.registers.write(dr7, this.#control, 0);
   }
 
   reset(): void {
@@ -113,18 +133,20 @@ export class X86Image implements RegisterImage {
     for (let n = 0; n < breakpointRegisters; n++) this.registers.write(n, 0, 0);
   }
 
-  suspend(): number {
-    const saved = this.registers.low(dr7);
+  suspend(): void {
+    this.#suspended++;
     this.registers.write(dr7, dr7Fixed, 0);
-    return saved;
   }
 
-  resume(saved: number): void {
-    this.registers.write(dr7, saved, 0);
+  resume(): void {
+    assert(this.#suspended > 0, 'what is resumed was suspended');
+    this.#suspended--;
+    this.#refresh();
   }
 
   difference(): string | undefined {
     const { registers, slots } = this;
+    if (this.#suspended > 0) return undefined;
     if (registers.low(dr7) >>> 0 !== (this.#control | dr7Fixed) >>> 0)
       return `DR7 is ${registers.low(dr7).toString(16)}, the image says ${this.cpuDr7.toString(16)}`;
     let expected = this.#control & dr7GlobalExact;

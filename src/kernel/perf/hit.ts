@@ -16,7 +16,7 @@ export function hitHandler(path: OverflowPath): HitHandler {
     if (event.stopped || (frame.userMode ? event.excludeUser : event.excludeKernel)) return;
     event.count++;
     // A hit that comes while the event is being taken off counts and does not sample.
-    if (event.period === 0 || event.state !== eventStates.active) return;
+    if (event.period === 0 || (event.state !== eventStates.active && !event.placedDirectly)) return;
     if (event.everyHitOverflows) {
       event.sampledPeriod = 1;
       path.overflow(event, frame, 1);

@@ -18,7 +18,7 @@ export function checkInvariants(kernel: PerfKernel): void {
       if (holder === null) continue;
       assert(holder instanceof PerfEvent, 'what sits in a register is an event');
       assert(
-        holder.state === eventStates.active && holder.oncpu === cpu.number,
+        holder.placedDirectly || (holder.state === eventStates.active && holder.oncpu === cpu.number),
         'a register is held only while active on that CPU',
       );
     }
@@ -34,6 +34,7 @@ export function checkInvariants(kernel: PerfKernel): void {
       'a sibling is in its group',
     );
     if (event.pmu !== breakpoints) continue;
+    if (!event.holdsSlot) continue;
     existing++;
     if (event.state === eventStates.active) {
       const held = kernel.cpuState(event.oncpu).image?.slots.filter((holder) => holder === event).length;

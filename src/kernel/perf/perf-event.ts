@@ -48,6 +48,10 @@ export class PerfEvent implements PmuEvent {
   /** The CPU in whose register it sits while active; -1 otherwise. */
   oncpu = -1;
   stopped = false;
+  /** It counts in the table of slots. A debugger's event has a slot only while the operator wants it. */
+  holdsSlot = true;
+  /** A client put it into a register itself, behind the scheduler's back: a debugger while everybody stands. */
+  placedDirectly = false;
   context: EventContext | null = null;
   leader: PerfEvent;
   /** The other members of the group, in order, if this is its leader. */

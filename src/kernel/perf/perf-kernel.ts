@@ -82,6 +82,8 @@ export class PerfKernel implements KernelEntry {
   readonly limits: PerfLimits;
   /** Absent: built without hardware breakpoints. */
   readonly breakpoints: BreakpointPmu | undefined;
+  /** Who is told last of a debug exception, with what the layer left in its status: a debugger. */
+  debugNotifier: ((cpu: Cpu, frame: TrapFrame) => void) | undefined;
   /** Every event that exists, whoever made it. */
   readonly all: EventList = new EventList();
   readonly cpus: readonly CpuState[];
@@ -249,6 +251,7 @@ export class PerfKernel implements KernelEntry {
     if (breakpoints === undefined || state.image === null) return 0;
     const code = breakpoints.arch.claim(state.image, frame, this.#hit);
     this.overflow.settle();
+    this.debugNotifier?.(cpu, frame);
     return code;
   }
 
@@ -308,14 +311,14 @@ export class PerfKernel implements KernelEntry {
 
   nmi(cpu: Cpu, handler: () => void): void {
     const { image } = this.cpuState(cpu.number);
-    const saved = image?.suspend();
+    image?.suspend();
     // What the handler calls does not come between calls: the invariants wait for the interrupted one.
     this.#depth++;
     try {
       handler();
     } finally {
       this.#depth--;
-      if (saved !== undefined) image?.resume(saved);
+      image?.resume();
     }
   }
 }

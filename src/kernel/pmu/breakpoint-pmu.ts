@@ -175,7 +175,7 @@ export class BreakpointPmu implements Pmu {
   }
 
   destroy(event: PmuEvent): void {
-    this.table.release(event);
+    if (event.holdsSlot) this.table.release(event);
   }
 }
 

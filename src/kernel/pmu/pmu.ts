@@ -9,6 +9,8 @@ export interface PmuEvent extends SlotHolder, SlotRequest, PeriodState {
   slotPool: number;
   /** Hits are ignored, while the register stays programmed. */
   stopped: boolean;
+  /** It counts in the table of slots. */
+  readonly holdsSlot: boolean;
 }
 
 /** Who asks for an event, as far as a PMU cares. */
