@@ -145,6 +145,7 @@ export class EventControl {
     if (leader !== event) {
       const index = leader.siblings?.indexOf(event) ?? -1;
       leader.siblings?.splice(index, 1);
+      leader.groupChanges++;
       if (leader.siblings?.length === 0) leader.siblings = null;
       event.leader = event;
       return;

@@ -22,6 +22,7 @@ export function inheritEvents(kernel: PerfKernel, parent: Task, child: Task, kin
         copies.push(leaderCopy);
         for (const sibling of leader.siblings ?? [])
           copies.push(copyEvent(kernel, sibling, child, parent, leaderCopy));
+        leaderCopy.groupChanges = leader.groupChanges;
       }
   } catch (error) {
     if (!isKernelError(error)) throw error;

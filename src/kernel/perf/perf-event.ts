@@ -56,6 +56,8 @@ export class PerfEvent implements PmuEvent {
   leader: PerfEvent;
   /** The other members of the group, in order, if this is its leader. */
   siblings: PerfEvent[] | null = null;
+  /** Of a leader: changes of its group so far; copies of it begin with as many. */
+  groupChanges = 0;
   /** The event that this one was inherited from; always one that was opened. */
   readonly parent: PerfEvent | null;
   /** Inherited copies that live, oldest first. */

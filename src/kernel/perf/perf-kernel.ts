@@ -224,6 +224,7 @@ export class PerfKernel implements KernelEntry {
       event.leader = leader;
       if (leader.siblings === null) leader.siblings = [];
       leader.siblings.push(event);
+      leader.groupChanges++;
     }
     this.rescheduleFor(event);
   }

@@ -38,7 +38,8 @@ export function readEvent(control: EventControl, event: PerfEvent, lengthBytes: 
   if (has(PERF_FORMAT_GROUP)) {
     const { leader } = event;
     const members = 1 + (leader.siblings?.length ?? 0);
-    if ([...(leader.children ?? [])].some((copy) => 1 + (copy.siblings?.length ?? 0) !== members))
+    // A member that came and went is enough: copies must have seen the same changes.
+    if ([...(leader.children ?? [])].some((copy) => copy.groupChanges !== leader.groupChanges))
       throw failure('ECHILD', 'an inherited group has other members', 'read');
     words.push(members);
     times(leader);
