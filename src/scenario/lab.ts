@@ -126,7 +126,7 @@ export interface LabPtrace {
   /** Lets the task finish what it was doing. */
   detach(name: string): Awaitable<TaskOutcome>;
   /** Goes on with what the task was doing: to its end or the next stop, or for one instruction. */
-  resume(name: string, options: { readonly step: boolean }): Awaitable<void>;
+  resume(name: string, options: { readonly step: boolean }): Awaitable<TaskOutcome>;
   peek(name: string, word: LabUserWord): Awaitable<bigint>;
   poke(name: string, word: LabUserWord, value: bigint): Awaitable<void>;
   /** How the last act or resume ended: by a stop, or not (null); `undefined`: the task is not attached. */

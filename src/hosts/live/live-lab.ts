@@ -7,8 +7,10 @@ import type { ScenarioMachine, ScenarioStep } from '../../scenario/format.ts';
 import type { Lab, LabMaker } from '../../scenario/lab.ts';
 import { encodePerfEventAttr, PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
 import { LiveCalls } from './live-calls.ts';
+import { LiveLabPtrace } from './live-lab-ptrace.ts';
 import { type LiveMachine, readLiveMachine } from './live-machine.ts';
 import { LiveTasks } from './live-tasks.ts';
+import { LiveTracer } from './live-tracer.ts';
 import { pageBytes } from './puppet-layout.ts';
 import { PuppetStage } from './puppet-stage.ts';
 
@@ -42,6 +44,7 @@ export class LiveLab implements Lab {
   readonly kernel = 'linux';
   readonly calls: LiveCalls;
   readonly tasks: LiveTasks;
+  readonly ptrace: LiveLabPtrace;
   readonly #system: System;
   readonly #stage: PuppetStage;
   readonly #live: LiveMachine;
@@ -58,7 +61,9 @@ export class LiveLab implements Lab {
     const first = cpus.length;
     // CPUs that the scenario's machine lacks must be lacking here too, however many there are.
     this.calls = new LiveCalls(system, (cpu) => (cpu < 0 ? cpu : (cpus[cpu] ?? 1_000_000 + cpu - first)));
-    this.tasks = new LiveTasks(system, stage, cpus);
+    const tracer = new LiveTracer(stage);
+    this.tasks = new LiveTasks(system, stage, tracer, cpus);
+    this.ptrace = new LiveLabPtrace(tracer, this.tasks);
   }
 
   lacks(step: ScenarioStep): string | undefined {
@@ -77,6 +82,8 @@ export class LiveLab implements Lab {
       return 'the runner itself takes no signals';
     if (step.step === 'open' && task === 'self' && hasSigtrap(attr))
       return 'the runner itself takes no signals';
+    if (step.keys.compat === true && !this.#stage.endures('compat'))
+      return 'this kernel takes no 32-bit system calls';
     if (step.step !== 'trap') return undefined;
     const routine = step.keys.kind === 'icebp' ? 'icebp' : 'int3';
     return this.#stage.endures(routine) ? undefined : `an ${routine} never ends on this machine`;
@@ -135,8 +142,9 @@ export class LiveLabMaker implements LabMaker {
     for (const need of needs) {
       if (need === 'root' && !live.root) return 'it needs root';
       if (need === 'two-cpus' && live.cpus.length < 2) return 'it needs two CPUs';
-      if (['ptrace', 'bpf', 'kvm', 'unprivileged-user'].includes(need))
-        return `the live runner has no ${need} yet`;
+      if (need === 'ptrace' && !live.mayTrace)
+        return 'ptrace of any task needs root and a kernel.yama.ptrace_scope below 3';
+      if (['bpf', 'kvm', 'unprivileged-user'].includes(need)) return `the live runner has no ${need} yet`;
     }
     return undefined;
   }

@@ -10,6 +10,8 @@ export interface LiveMachine {
   /** CPUs that this process may run on. */
   readonly cpus: readonly number[];
   readonly root: boolean;
+  /** Any task may be traced: root, and no rule against it. */
+  readonly mayTrace: boolean;
   /** kernel.perf_event_paranoid. */
   readonly paranoid: number;
   /** By the names of docs/spec/09 "Header". */
@@ -33,6 +35,7 @@ export function readLiveMachine(): LiveMachine {
   const [major = 0, minor = 0] = release.split('.').map(Number);
   const allowed = /^Cpus_allowed_list:\s*(\S+)/m.exec(text('/proc/self/status'))?.[1] ?? '0';
   const features: string[] = [];
+  const root = process.getuid?.() === 0;
   if (/^flags\s*:.*\bbpext\b/m.test(text('/proc/cpuinfo'))) features.push('bpext');
   if (/ (register_kprobe|kprobes_all_disarmed)$/m.test(text('/proc/kallsyms'))) features.push('kprobes');
   if (major > stickyStop[0] || (major === stickyStop[0] && minor >= stickyStop[1]))
@@ -41,7 +44,8 @@ export function readLiveMachine(): LiveMachine {
     arch: process.arch === 'x64' ? 'x86' : process.arch,
     release,
     cpus: parseCpuList(allowed),
-    root: process.getuid?.() === 0,
+    root,
+    mayTrace: root && text('/proc/sys/kernel/yama/ptrace_scope').trim() !== '3',
     paranoid: Number(text('/proc/sys/kernel/perf_event_paranoid')),
     features,
   };

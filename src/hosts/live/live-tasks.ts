@@ -11,6 +11,7 @@ import type {
 } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { POLL_ERR, POLL_HUP, POLL_IN, SIGTRAP, TRAP_PERF } from '../../uapi/signal.ts';
+import type { LiveTracer } from './live-tracer.ts';
 import { OwnCredentials } from './own-credentials.ts';
 import { accessWidths, SA_SIGINFO_RESTORER_RESTART } from './puppet-code.ts';
 import type { Puppet, PuppetOutcome, PuppetSignal } from './puppet-control.ts';
@@ -33,6 +34,7 @@ const sigsetBytes = 8;
 export class LiveTasks implements LabTasks {
   readonly #system: System;
   readonly #stage: PuppetStage;
+  readonly #tracer: LiveTracer;
   readonly #cpus: readonly number[];
   readonly #credentials: OwnCredentials;
   readonly #puppetCredentials: PuppetCredentials;
@@ -43,15 +45,17 @@ export class LiveTasks implements LabTasks {
   /** The mask of this thread before a scenario moved it. */
   #ownMask: Uint8Array | undefined;
 
-  constructor(system: System, stage: PuppetStage, cpus: readonly number[]) {
+  constructor(system: System, stage: PuppetStage, tracer: LiveTracer, cpus: readonly number[]) {
     this.#system = system;
     this.#stage = stage;
+    this.#tracer = tracer;
     this.#cpus = cpus;
     this.#credentials = new OwnCredentials(system);
     this.#puppetCredentials = new PuppetCredentials(stage);
   }
 
-  #get(name: string): Puppet {
+  /** The puppet of a name. Throws `StepError` for the runner and for a task that was never made. */
+  puppet(name: string): Puppet {
     const found = this.#tasks.get(name);
     if (found === undefined)
       throw new StepError(
@@ -59,6 +63,13 @@ export class LiveTasks implements LabTasks {
           ? 'the runner cannot do that live'
           : `there is no task "${name}": the step that makes it was refused`,
       );
+    return found;
+  }
+
+  /** A puppet that can be told to do something. */
+  #get(name: string): Puppet {
+    const found = this.puppet(name);
+    this.#tracer.checkIdle(found);
     return found;
   }
 
@@ -70,22 +81,35 @@ export class LiveTasks implements LabTasks {
   }
 
   thread(name: string, as: string): void {
-    this.#tasks.set(as, this.#stage.clone(this.#get(name), { thread: true }));
+    this.#clone(name, as, { thread: true });
   }
 
   fork(name: string, as: string, options?: { readonly clearHandlers: boolean }): void {
-    this.#tasks.set(as, this.#stage.clone(this.#get(name), { thread: false, ...options }));
+    this.#clone(name, as, { thread: false, ...options });
+  }
+
+  #clone(
+    name: string,
+    as: string,
+    options: { readonly thread: boolean; readonly clearHandlers?: boolean },
+  ): void {
+    const parent = this.#get(name);
+    const adopt = this.#tracer.adopting(parent);
+    this.#tasks.set(as, this.#stage.clone(parent, { ...options, adopt }));
   }
 
   exec(name: string): void {
     const puppet = this.#get(name);
-    this.#stage.exec(puppet);
+    this.#tracer.exec(puppet);
     for (const other of this.#tasks.values())
       if (other !== puppet && other.process === puppet.process) this.#replaced.add(other);
   }
 
   exit(name: string): void {
-    this.#stage.exit(this.#get(name));
+    const puppet = this.#get(name);
+    // Its breakpoints stay until its end, whoever traces it.
+    if (this.#tracer.holds(puppet)) this.#tracer.detach(puppet);
+    this.#stage.exit(puppet);
   }
 
   credentials(
@@ -120,8 +144,12 @@ export class LiveTasks implements LabTasks {
 
   act(name: string, action: TaskAction): TaskOutcome {
     const puppet = name === 'self' ? undefined : this.#get(name);
-    const perform = (routine: string, args: readonly bigint[]): TaskOutcome =>
-      this.#outcome(puppet, this.#stage.perform(puppet, routine, args));
+    const perform = (routine: string, args: readonly bigint[]): TaskOutcome => {
+      if (puppet === undefined || !this.#tracer.holds(puppet))
+        return this.#outcome(puppet, this.#stage.perform(puppet, routine, args));
+      this.#tracer.act(puppet, routine, args);
+      return this.#outcome(puppet, { result: 0 });
+    };
     if (action.type === 'syscallWrite') {
       const own = this.#get(name);
       if (action.lenBytes > 0)
@@ -171,6 +199,11 @@ export class LiveTasks implements LabTasks {
     return this.#outcome(puppet, last);
   }
 
+  /** What a task got since it was last asked. */
+  outcome(name: string): TaskOutcome {
+    return this.#outcome(this.puppet(name), { result: 0 });
+  }
+
   #outcome(puppet: Puppet | undefined, { died }: PuppetOutcome): TaskOutcome {
     const { signals, total } = this.#stage.takeSignals(puppet);
     return { signals: signals.map(labSignal), total, ...(died === undefined ? {} : { died }) };
@@ -178,12 +211,12 @@ export class LiveTasks implements LabTasks {
 
   tid(name: string): number {
     if (name === 'self') return process.pid;
-    const puppet = this.#get(name);
+    const puppet = this.puppet(name);
     return this.#replaced.has(puppet) ? nobodyTid : puppet.tid;
   }
 
   #base(name: string): bigint {
-    return name === 'self' ? this.#stage.selfBase : this.#get(name).process.base;
+    return name === 'self' ? this.#stage.selfBase : this.puppet(name).process.base;
   }
 
   dataAddress(name: string): bigint {
@@ -206,6 +239,7 @@ export class LiveTasks implements LabTasks {
         this.#system.ffi.syscall(syscalls.schedSetaffinity, 0, mask.length, scratch.put(mask), 0, 0),
       );
     }
+    this.#tracer.close();
     this.#stage.clear();
     this.#tasks.clear();
   }

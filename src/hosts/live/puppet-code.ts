@@ -3,6 +3,7 @@ import { Assembler } from './assembler.ts';
 import {
   controlBytes,
   controlFd,
+  idleSignal,
   pageBytes,
   puppetLayout,
   signalBytes,
@@ -11,6 +12,7 @@ import {
   slotCount,
   stackBytes,
 } from './puppet-layout.ts';
+import { tracerCode } from './tracer-code.ts';
 
 /** Widths of an access, in bytes. */
 export const accessWidths: readonly number[] = [1, 2, 4, 8];
@@ -31,7 +33,7 @@ const PROT_READ_WRITE = 3;
 /** Flags of the handlers that a puppet has. */
 export const SA_SIGINFO_RESTORER_RESTART = 0x1400_0004;
 const numbers = { mmap: 9, rtSigaction: 13, rtSigprocmask: 14, rtSigreturn: 15, clone: 56, clone3: 435 };
-const others = { exitGroup: 231, getppid: 110, prctl: 157, futex: 202 };
+const others = { exitGroup: 231, getppid: 110, gettid: 186, prctl: 157, tkill: 200, futex: 202 };
 /** Signals that a puppet has a handler for, each its own. */
 export const handledSignals: readonly number[] = [SIGTRAP, SIGUSR1, SIGIO];
 
@@ -117,6 +119,12 @@ export function puppetCode(): PuppetCode {
   movEsi(1); // FUTEX_WAKE
   movEdx(1);
   syscall(others.futex);
+  a.emit(0x83, 0xbb).u32(slot.traced).emit(0); // cmp dword [rbx + traced], 0
+  a.to('wait', 0x0f, 0x84); // je wait
+  syscall(others.gettid);
+  a.emit(0x89, 0xc7); // mov edi, eax
+  movEsi(idleSignal);
+  syscall(others.tkill);
   a.label('wait');
   a.emit(0x8b, 0x43, slot.go); // mov eax, [rbx + go]
   a.emit(0x85, 0xc0); // test eax, eax
@@ -130,6 +138,7 @@ export function puppetCode(): PuppetCode {
   a.label('run');
   a.emit(0xc7, 0x43, slot.go).u32(0); // mov dword [rbx + go], 0
   a.emit(0xff, 0x53, slot.routine); // call [rbx + routine]
+  a.label('returned');
   a.to('finish', 0xe9); // jmp finish
 
   // Called by the runner itself, as a C function of the slot: the same routines, for the task "self".
@@ -215,6 +224,8 @@ export function puppetCode(): PuppetCode {
 
   a.label('icebp').emit(0xf1, 0xc3);
   a.label('int3').emit(0xcc, 0xc3);
+
+  tracerCode(a);
 
   // handler(signal, info, context): rbx is the interrupted code's, and so the slot. Handlers may nest.
   for (const signal of handledSignals) {

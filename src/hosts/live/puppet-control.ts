@@ -36,6 +36,8 @@ export interface Puppet {
   ended: boolean;
   /** Signals of it that were told. */
   toldSignals: number;
+  /** Where a tracer holds it: lets it run until it has done what it was told. */
+  drive?: (() => void) | undefined;
 }
 
 /** A process of puppets. */
@@ -107,6 +109,16 @@ export class PuppetControl {
     return puppet.process.base + BigInt(puppetLayout.control + at);
   }
 
+  /** The slot of a puppet, to be read and written. */
+  slotOf(puppet: Puppet): DataView {
+    return new DataView(this.memory.buffer, puppet.slotNumber * slotBytes, slotBytes);
+  }
+
+  /** Where a puppet has a field of its slot. */
+  slotAddress(puppet: Puppet, field: number): bigint {
+    return puppet.process.base + BigInt(puppetLayout.control + puppet.slotNumber * slotBytes + field);
+  }
+
   /** Where a puppet has the n-th byte of its program. */
   programAddress(puppet: Puppet, routine: string): bigint {
     return puppet.process.base + BigInt(puppetLayout.program + this.#code.offset(routine));
@@ -133,6 +145,7 @@ export class PuppetControl {
 
   /** Waits for the answer to what was sent. */
   await(puppet: Puppet): PuppetOutcome {
+    puppet.drive?.();
     const answer = this.answers(puppet, answerSlices);
     if (answer === false) throw new LabFailure(`puppet ${puppet.tid} does not answer`);
     const at = puppet.slotNumber * slotBytes;

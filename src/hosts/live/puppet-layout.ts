@@ -52,13 +52,22 @@ export const slot = {
   name: 136,
   /** u32: signals that ever came. */
   signals: 144,
+  /** u32: not 0 if a tracer holds the task, which then stops itself whenever it has done what it was told. */
+  traced: 148,
   /** The first bytes of each siginfo, {@link signalLimit} of them in turn. */
   signalRecords: 256,
+  /** Of a tracer: what it found when a tracee stopped: the siginfo, the instruction pointer, the wait status (u32). */
+  stopInfo: 2816,
+  stopIp: 2944,
+  stopStatus: 2952,
   /** Path of an execve. */
   path: 3072,
   /** Room for what a system call is shown. */
   block: 3200,
 } as const;
+
+/** The signal with which a traced task stops itself: SIGWINCH, which nothing else sends. */
+export const idleSignal = 28;
 
 /** Bytes kept of a siginfo: si_signo, si_code, and the first three words of its union. */
 export const signalBytes = 40;

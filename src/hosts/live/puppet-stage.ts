@@ -50,7 +50,8 @@ const pathText = '/proc/thread-self/exe';
 export class PuppetStage {
   readonly #system: System;
   readonly #code: PuppetCode;
-  readonly #control: PuppetControl;
+  /** The memory that puppets share with the runner. */
+  readonly control: PuppetControl;
   readonly #controlFd: number;
   readonly #startAddress: number;
   readonly #selfBase: bigint;
@@ -66,7 +67,7 @@ export class PuppetStage {
     this.#system = system;
     this.#code = puppetCode();
     this.#controlFd = this.#memfd('trapline-control', new Uint8Array(controlBytes));
-    this.#control = new PuppetControl(system, this.#code, this.#controlFd);
+    this.control = new PuppetControl(system, this.#code, this.#controlFd);
     const start = system.map(pageBytes, PROT_ALL);
     new Uint8Array(start.buffer).set(startCode());
     this.#startAddress = start.address;
@@ -117,9 +118,21 @@ export class PuppetStage {
     return this.#arrived({ tid: pid, process, slotNumber, ended: false, toldSignals: 0 });
   }
 
-  /** Has a puppet make a thread or a child; with `clearHandlers` one that starts with default signal handling. */
-  clone(parent: Puppet, options: { readonly thread: boolean; readonly clearHandlers?: boolean }): Puppet {
+  /**
+   * Has a puppet make a thread or a child; with `clearHandlers` one that starts with default signal handling.
+   * @param options.adopt takes a child that a tracer holds from its birth.
+   */
+  clone(
+    parent: Puppet,
+    options: {
+      readonly thread: boolean;
+      readonly clearHandlers?: boolean;
+      readonly adopt?: ((child: Puppet) => void) | undefined;
+    },
+  ): Puppet {
     const slotNumber = this.#takeSlot();
+    const { adopt } = options;
+    this.control.memory.setUint32(slotNumber * slotBytes + slot.traced, adopt === undefined ? 0 : 1, true);
     const { base } = parent.process;
     const at = parent.slotNumber * slotBytes;
     const stack = base + BigInt(puppetLayout.stacks + slotNumber * stackBytes);
@@ -137,13 +150,13 @@ export class PuppetStage {
         BigInt(stackBytes),
         0n,
       ];
-      const address = this.#control.show(parent, new Uint8Array(BigUint64Array.from(fields).buffer));
-      this.#control.putArguments(parent, [address, 8 * fields.length]);
-      outcome = this.#control.run(parent, 'clone3');
+      const address = this.control.show(parent, new Uint8Array(BigUint64Array.from(fields).buffer));
+      this.control.putArguments(parent, [address, 8 * fields.length]);
+      outcome = this.control.run(parent, 'clone3');
     } else {
-      this.#control.putArguments(parent, [options.thread ? CLONE_THREAD_FLAGS : CLONE_PARENT_SIGCHLD]);
+      this.control.putArguments(parent, [options.thread ? CLONE_THREAD_FLAGS : CLONE_PARENT_SIGCHLD]);
       this.#put(at + slot.childStack, stack + BigInt(stackBytes));
-      outcome = this.#control.run(parent, 'clone');
+      outcome = this.control.run(parent, 'clone');
     }
     const { result } = outcome;
     if (result < 0) {
@@ -155,14 +168,16 @@ export class PuppetStage {
       process = { pid: result, base, reaped: false };
       this.#processes.add(process);
     }
-    return this.#arrived({ tid: result, process, slotNumber, ended: false, toldSignals: 0 });
+    const child: Puppet = { tid: result, process, slotNumber, ended: false, toldSignals: 0 };
+    adopt?.(child);
+    return this.#arrived(child);
   }
 
   /** Has a puppet do a system call. Throws `KernelError`. */
   syscall(puppet: Puppet, number: number, ...args: readonly (number | bigint)[]): PuppetOutcome {
-    this.#control.putArguments(puppet, [...args, 0, 0, 0, 0, 0, 0].slice(0, 6));
+    this.control.putArguments(puppet, [...args, 0, 0, 0, 0, 0, 0].slice(0, 6));
     this.#put(puppet.slotNumber * slotBytes + slot.number, BigInt(number));
-    const outcome = this.#outcome(puppet, this.#control.run(puppet, 'syscall'));
+    const outcome = this.#outcome(puppet, this.control.run(puppet, 'syscall'));
     if (outcome.result < 0)
       throw new KernelError({ errno: -outcome.result, operation: `system call ${number} of a puppet` });
     return outcome;
@@ -175,13 +190,13 @@ export class PuppetStage {
     bytes: Uint8Array,
     place: (address: bigint) => readonly (number | bigint)[],
   ): PuppetOutcome {
-    return this.syscall(puppet, number, ...place(this.#control.show(puppet, bytes)));
+    return this.syscall(puppet, number, ...place(this.control.show(puppet, bytes)));
   }
 
   /** What a puppet was shown last, as the call left it. */
   shown(puppet: Puppet, lengthBytes: number): Uint8Array {
     const at = puppet.slotNumber * slotBytes + slot.block;
-    return new Uint8Array(this.#control.memory.buffer, at, lengthBytes);
+    return new Uint8Array(this.control.memory.buffer, at, lengthBytes);
   }
 
   /** A place of the program in the process at `base`. */
@@ -192,22 +207,22 @@ export class PuppetStage {
 
   /** Where a puppet has a routine, or the accessing instruction of one, or a handler. */
   programAddress(puppet: Puppet, routine: string): bigint {
-    return this.#control.programAddress(puppet, routine);
+    return this.control.programAddress(puppet, routine);
   }
 
   /** Calls a routine of the program with arguments; `undefined`: the runner itself does. */
   perform(puppet: Puppet | undefined, routine: string, args: readonly bigint[]): PuppetOutcome {
-    this.#control.putArguments(puppet, args);
-    if (puppet !== undefined) return this.#outcome(puppet, this.#control.run(puppet, routine));
+    this.control.putArguments(puppet, args);
+    if (puppet !== undefined) return this.#outcome(puppet, this.control.run(puppet, routine));
     this.#put(slot.routine, this.#selfBase + BigInt(puppetLayout.program + this.#code.offset(routine)));
     const entry = Number(this.#selfBase) + puppetLayout.program + this.#code.offset('self');
-    this.#system.ffi.call(entry, this.#control.address);
+    this.#system.ffi.call(entry, this.control.address);
     return { result: 0 };
   }
 
   /** {@link PuppetControl.takeSignals}; the runner itself takes none. */
   takeSignals(puppet: Puppet | undefined): { signals: PuppetSignal[]; total: number } {
-    return puppet === undefined ? { signals: [], total: 0 } : this.#control.takeSignals(puppet);
+    return puppet === undefined ? { signals: [], total: 0 } : this.control.takeSignals(puppet);
   }
 
   /** A process that died is gone with all its puppets. */
@@ -217,13 +232,18 @@ export class PuppetStage {
     return outcome;
   }
 
-  /** Whether a routine ends: a hypervisor may never come back from a rare instruction. Found out once. */
+  /** Whether a routine ends and its task lives: a rare instruction may be lacking, or never come back. Found out once. */
   endures(routine: string): boolean {
     let endures = this.#endured.get(routine);
     if (endures === undefined) {
       const puppet = this.spawn(trialPlace);
-      this.#control.send(puppet, routine);
-      endures = this.#control.answers(puppet, trialSlices) === true;
+      this.control.send(puppet, routine);
+      try {
+        endures = this.control.answers(puppet, trialSlices) === true;
+      } catch (error) {
+        if (!(error instanceof LabFailure)) throw error;
+        endures = false; // it died of it
+      }
       this.#end(puppet.process);
       this.#endured.set(routine, endures);
     }
@@ -246,8 +266,8 @@ export class PuppetStage {
     const own = base + BigInt(puppetLayout.control + puppet.slotNumber * slotBytes);
     this.syscall(puppet, syscalls.pipe2, own + BigInt(slot.scratch), 0);
     const at = puppet.slotNumber * slotBytes + slot.scratch;
-    const readEnd = this.#control.memory.getInt32(at, true);
-    const writeEnd = this.#control.memory.getInt32(at + 4, true);
+    const readEnd = this.control.memory.getInt32(at, true);
+    const writeEnd = this.control.memory.getInt32(at + 4, true);
     this.syscall(
       puppet,
       syscalls.write,
@@ -267,11 +287,11 @@ export class PuppetStage {
     }
   }
 
-  /** A fresh image in the puppet's process; its other threads end. */
-  exec(puppet: Puppet): void {
+  /** A fresh image in the puppet's process; its other threads end. `meanwhile` is done while that is under way. */
+  exec(puppet: Puppet, meanwhile: () => void): void {
     const at = puppet.slotNumber * slotBytes;
     const own = puppet.process.base + BigInt(puppetLayout.control + at);
-    const path = new Uint8Array(this.#control.memory.buffer, at + slot.path, 32);
+    const path = new Uint8Array(this.control.memory.buffer, at + slot.path, 32);
     path.fill(0);
     for (let n = 0; n < pathText.length; n++) path[n] = pathText.charCodeAt(n);
     this.#put(at + slot.argv, own + BigInt(slot.name));
@@ -282,7 +302,9 @@ export class PuppetStage {
       this.#put(at + slot.arguments + 8 * n, own + BigInt(offset));
     });
     this.#put(at + slot.number, BigInt(syscalls.execve));
-    const { result } = this.#control.run(puppet, 'syscall');
+    this.control.send(puppet, 'syscall');
+    meanwhile();
+    const { result } = this.control.await(puppet);
     if (result < 0) throw new KernelError({ errno: -result, operation: 'execve of a puppet' });
     puppet.tid = puppet.process.pid; // as execve(2) says of threads
     for (const other of this.#puppets)
@@ -294,13 +316,18 @@ export class PuppetStage {
     const at = puppet.slotNumber * slotBytes;
     this.#put(at + slot.arguments, 0n);
     this.#put(at + slot.number, BigInt(syscalls.exit));
-    this.#control.send(puppet, 'syscall');
+    this.control.send(puppet, 'syscall');
     const { process } = puppet;
     const alone = ![...this.#puppets].some((other) => other !== puppet && other.process === process);
     this.#forget(puppet);
     if (alone) this.#reap(process);
     else if (puppet.tid !== process.pid) this.#untilGone(puppet);
     else this.#untilZombie(puppet);
+  }
+
+  /** Ends a puppet's process at once. */
+  end(puppet: Puppet): void {
+    this.#end(puppet.process);
   }
 
   /** Ends all puppets of the stage. */
@@ -325,12 +352,12 @@ export class PuppetStage {
     this.clear();
     for (const fd of this.#images.values()) this.#system.ffi.close(fd);
     this.#images.clear();
-    this.#control.close();
+    this.control.close();
     this.#system.ffi.close(this.#controlFd);
   }
 
   #put(offset: number, value: bigint): void {
-    this.#control.put(offset, value);
+    this.control.put(offset, value);
   }
 
   // --- tasks -----------------------------------------------------------------------------------------------------------
@@ -339,14 +366,14 @@ export class PuppetStage {
     const slotNumber = this.#freeSlots.pop();
     if (slotNumber === undefined) throw new LabFailure(`more than ${slotCount - 1} tasks at a time`);
     const at = slotNumber * slotBytes;
-    new Uint8Array(this.#control.memory.buffer, at, slotBytes).fill(0);
+    new Uint8Array(this.control.memory.buffer, at, slotBytes).fill(0);
     this.#put(at + slot.runnerPid, BigInt(process.pid));
     return slotNumber;
   }
 
   #arrived(puppet: Puppet): Puppet {
     this.#puppets.add(puppet);
-    this.#control.await(puppet);
+    this.control.await(puppet);
     return puppet;
   }
 

@@ -3,6 +3,7 @@ export const syscalls = {
   read: 0,
   write: 1,
   close: 3,
+  mmap: 9,
   rtSigaction: 13,
   rtSigprocmask: 14,
   nanosleep: 35,
@@ -10,6 +11,7 @@ export const syscalls = {
   exit: 60,
   kill: 62,
   fcntl: 72,
+  ptrace: 101,
   setresuid: 117,
   capset: 126,
   capget: 125,
@@ -21,4 +23,6 @@ export const syscalls = {
   pipe2: 293,
   perfEventOpen: 298,
   memfdCreate: 319,
+  /** Of a 32-bit program. Source: asm/unistd_32.h. */
+  compatPtrace: 26,
 } as const;

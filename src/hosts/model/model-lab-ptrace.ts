@@ -25,8 +25,9 @@ export class ModelLabPtrace implements LabPtrace {
     return this.#tasks.outcome(name);
   }
 
-  resume(name: string, options: { readonly step: boolean }): void {
+  resume(name: string, options: { readonly step: boolean }): TaskOutcome {
     this.#acts.resume(this.#task(name), options);
+    return this.#tasks.outcome(name);
   }
 
   peek(name: string, word: LabUserWord): bigint {

@@ -111,15 +111,17 @@ export class ModelLabTasks implements LabTasks {
 
   #clone(name: string, as: string, thread: boolean, options?: { readonly clearHandlers: boolean }): void {
     const { task, base, lost } = this.#living(name);
-    const child = this.#host.machine.clone(task, { thread, name: as, ...options });
-    this.#tasks.set(as, { task: child, base, told: 0, lost });
+    this.#acts.letRun(task, () => {
+      const child = this.#host.machine.clone(task, { thread, name: as, ...options });
+      this.#tasks.set(as, { task: child, base, told: 0, lost });
+    });
   }
 
   /** The fresh image sets itself up as the first one did. */
   exec(name: string): void {
     const entry = this.#living(name);
     const { task, base } = entry;
-    this.#host.machine.exec(task);
+    this.#acts.letRun(task, () => this.#host.machine.exec(task));
     if (task.credentials.uid !== 0) {
       task.credentials = { ...task.credentials, capabilities: new Set() };
       entry.lost = true;
@@ -188,7 +190,7 @@ export class ModelLabTasks implements LabTasks {
         : this.accessAddress(name);
     if (this.#acts.traces(task)) {
       this.#acts.begin(task, actOperations(action, ip));
-      return { signals: [], total: 0 };
+      return this.#outcome(entry);
     }
     switch (action.type) {
       case 'store':

@@ -79,7 +79,7 @@ export class TracedActs {
       throw new KernelError({ errno: errnoValues.EBUSY, operation: `task ${task.tid}, which is in an act` });
   }
 
-  /** Lets a traced task run for `work`; another is not touched. */
+  /** Lets a traced task run for `work`, without the signals that come; another is not touched. */
   letRun(task: SimTask, work: () => void): void {
     const { ptrace, self } = this.#host;
     if (!this.traces(task)) {
@@ -87,8 +87,22 @@ export class TracedActs {
       return;
     }
     ptrace.resume(self, task, { step: false });
-    work();
-    ptrace.interrupt(self, task);
+    try {
+      this.#dropSignals(task);
+      work();
+    } finally {
+      this.#dropSignals(task);
+      ptrace.interrupt(self, task);
+    }
+  }
+
+  #dropSignals(task: SimTask): void {
+    const { machine, ptrace, self } = this.#host;
+    for (;;) {
+      machine.deliverSignals(task);
+      if (task.stop === null) return;
+      ptrace.resume(self, task, { step: false });
+    }
   }
 
   /** Begins an act of a traced task and runs it until it is over or stops. */

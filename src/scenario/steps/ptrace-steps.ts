@@ -14,14 +14,14 @@ const addressRegisters = 4;
 /** Steps of a tracer: ptrace(2) by the runner. docs/spec/09 "Steps". */
 export function ptraceSteps(context: StepContext, ptrace: LabPtrace): StepHandlers {
   const resume = (step: boolean) => (keys: StepKeys) => {
-    const task = String(keys.task);
-    return after(ptrace.resume(task, { step }), () => context.acted(task, { signals: [], total: 0 }));
+    const task = traceable(keys);
+    return after(ptrace.resume(task, { step }), (outcome) => context.acted(task, outcome));
   };
   return {
     attach: (keys) =>
-      after(ptrace.attach(String(keys.task), { followFork: keys.followFork === true }), () => done),
+      after(ptrace.attach(traceable(keys), { followFork: keys.followFork === true }), () => done),
     detach: (keys) => {
-      const task = String(keys.task);
+      const task = traceable(keys);
       return after(ptrace.detach(task), (outcome) => context.acted(task, outcome));
     },
     cont: resume(false),
@@ -30,19 +30,24 @@ export function ptraceSteps(context: StepContext, ptrace: LabPtrace): StepHandle
       const { value } = keys;
       const integer = toInteger(value) ?? resolveAddress(context.lab, String(value));
       return after(
-        ptrace.poke(String(keys.task), userWord(context, keys), BigInt.asUintN(64, integer)),
+        ptrace.poke(traceable(keys), userWord(context, keys), BigInt.asUintN(64, integer)),
         () => done,
       );
     },
     peekuser: (keys) => {
       const register = toInteger(keys.debugreg);
-      return after(ptrace.peek(String(keys.task), userWord(context, keys)), (value) => {
+      return after(ptrace.peek(traceable(keys), userWord(context, keys)), (value) => {
         const named = register !== undefined && register < addressRegisters;
         const text = named ? nameAddress(context.lab, context.tasks, value) : '0x';
         return { errno: 0, value: text.startsWith('0x') ? value : text };
       });
     },
   };
+}
+
+function traceable(keys: StepKeys): string {
+  if (keys.task === 'self') throw new StepError('the runner does not trace itself');
+  return String(keys.task);
 }
 
 /** The word of the user area that a step means. */
