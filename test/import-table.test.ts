@@ -47,7 +47,10 @@ const table: Readonly<
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },
   'hosts/live': { may: ['base', 'uapi', 'ring', 'surface', 'linux', 'scenario'], node: true },
   symbols: { may: ['base'] },
-  watch: { may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols'], packages: ['iced-x86'] },
+  watch: {
+    may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols', 'bpf'],
+    packages: ['iced-x86'],
+  },
   api: {
     may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch'],
     node: true,

@@ -169,6 +169,11 @@ export class LinuxBpfMap implements BpfMap {
     );
   }
 
+  setEvent(index: number, event: PerfEvent): void {
+    assert(event instanceof LinuxPerfEvent, 'events of two kernels do not mix');
+    this.update(words(index), words(event.fd));
+  }
+
   delete(key: Uint8Array): void {
     this.#system.scratch((scratch) =>
       this.#element(BPF_MAP_DELETE_ELEM, 'BPF_MAP_DELETE_ELEM', scratch.put(key), 0),
@@ -200,6 +205,11 @@ export class LinuxBpfMap implements BpfMap {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** One u32 as the kernel reads it. */
+function words(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
 }
 
 /** A program's fd. */

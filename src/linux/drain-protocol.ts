@@ -13,6 +13,8 @@ export type DrainRequest =
   | { readonly type: 'ring'; readonly fd: number; readonly address: number; readonly lengthBytes: number }
   /** Three words an entry: id low, id high, watch number. */
   | { readonly type: 'watches'; readonly ids: Uint32Array }
+  /** Two words an entry: id low, id high, of events whose samples hold values. */
+  | { readonly type: 'values'; readonly ids: Uint32Array }
   /** Threads may be armed twice from now on. */
   | { readonly type: 'dropDoubles' }
   /** Columns that may be filled (again): a credit for one batch. */

@@ -51,6 +51,10 @@ function receive(): void {
           drain.addWatchId(request.ids[i]!, request.ids[i + 1]!, request.ids[i + 2]!); // three words an entry
         }
         break;
+      case 'values':
+        for (let i = 0; i < request.ids.length; i += 2)
+          drain.addValueId(request.ids[i]!, request.ids[i + 1]!); // in range
+        break;
       case 'dropDoubles':
         drain.dropDoubles();
         break;

@@ -71,6 +71,11 @@ export class LinuxHitDrain implements HitDrain {
     this.#watchIds.push(lowWord(id), highWord(id), watch);
   }
 
+  addValues(event: PerfEvent): void {
+    const id = event.id();
+    this.#post({ type: 'values', ids: Uint32Array.of(lowWord(id), highWord(id)) });
+  }
+
   dropDoubles(): void {
     this.#post({ type: 'dropDoubles' });
   }

@@ -14,7 +14,7 @@ import {
   PERF_RECORD_SAMPLE,
   PERF_SAMPLE_REGS_ABI_64,
 } from '../uapi/perf-event-ring.ts';
-import { type HitBatch, type HitColumns, hitFlags, type RingNotice } from './hit-columns.ts';
+import { type HitBatch, type HitColumns, hitFlags, type RingNotice, valueSources } from './hit-columns.ts';
 import { SiteTable, StackTable, WatchIds } from './interning.ts';
 import type { RingView } from './ring-view.ts';
 import {
@@ -22,8 +22,10 @@ import {
   type SampleLayout,
   sampledRegisterWords,
   sampleIdTimeWordsFromEnd,
+  trapRecord,
 } from './sample-layout.ts';
 
+const trapSource = valueSources.indexOf('trap');
 /** A time later than any record's. */
 const never = Number.MAX_SAFE_INTEGER;
 
@@ -47,6 +49,8 @@ interface RingState {
   readonly last: LastCopy;
   /** Stack of the last sample, -1 if there is none: the next one is often the same. */
   lastStack: number;
+  /** Memory that was read in the trap of the next sample: thread (-1 for none), watch, value. */
+  readonly trap: { tid: number; watch: number; low: number; high: number };
   /** By thread, then by watch: the event id of its samples. Used where doubles are dropped. */
   readonly eventIds: Map<number, number[]>;
 }
@@ -66,6 +70,9 @@ export class RingDrain {
   readonly #sites: SiteTable = new SiteTable();
   readonly #stacks: StackTable = new StackTable();
   readonly #watches: WatchIds = new WatchIds();
+  /** Ids of events whose samples hold values, all with number 0. */
+  readonly #valueIds: WatchIds = new WatchIds();
+  #hasValueIds: boolean = false;
   #notices: RingNotice[] = [];
   /** Samples of events that nobody announced; asserted to be 0 by tests. */
   strayHits: number = 0;
@@ -78,6 +85,12 @@ export class RingDrain {
     this.#copyWords = copyRegisterWords(layout);
   }
 
+  /** Samples with the event id (low, high) hold values: see {@link trapRecord}. */
+  addValueId(low: number, high: number): void {
+    this.#hasValueIds = true;
+    this.#valueIds.add(low, high, 0);
+  }
+
   addRing(view: RingView): void {
     this.#rings.push({
       view,
@@ -85,6 +98,7 @@ export class RingDrain {
       nextTime: never,
       last: { site: 0, tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
       lastStack: -1,
+      trap: { tid: -1, watch: -1, low: 0, high: 0 },
       eventIds: new Map(),
     });
   }
@@ -109,7 +123,7 @@ export class RingDrain {
   pass(columns: HitColumns, horizonNs: number): boolean {
     for (const ring of this.#rings) {
       ring.headLow = ring.view.headLow();
-      ring.nextTime = peekTime(ring);
+      ring.nextTime = this.#peekTime(ring);
     }
     let more = false;
     for (;;) {
@@ -165,7 +179,8 @@ export class RingDrain {
     const { words, wordMask } = view;
     const { stacks, copyRegisters } = this.#layout;
     const copyWords = this.#copyWords;
-    const registers = columns.values?.registers;
+    const { values } = columns;
+    const registers = values?.registers;
     let row = columns.length;
     let siteLow = 0;
     let siteHigh = 0;
@@ -180,7 +195,7 @@ export class RingDrain {
       if (typeWord !== PERF_RECORD_SAMPLE) {
         this.#notice(ring, w, typeWord, misc, sizeBytes);
         view.tailLow = (view.tailLow + sizeBytes) >>> 0;
-        ring.nextTime = peekTime(ring);
+        ring.nextTime = this.#peekTime(ring);
         continue;
       }
       const watch = this.#watches.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!);
@@ -243,12 +258,46 @@ export class RingDrain {
         columns.cpu[row] = words[(w + 10) & wordMask]!;
         columns.watch[row] = watch;
         columns.flags[row] = flags;
+        if (values !== undefined) {
+          const { trap } = ring;
+          const isTrapped = trap.tid === tid && trap.watch === watch;
+          values.flags[row] = isTrapped ? trapSource : 0;
+          if (isTrapped) {
+            values.afterLow[row] = trap.low;
+            values.afterHigh[row] = trap.high;
+          }
+          trap.tid = -1;
+        }
         row++;
       } else this.strayHits++;
       view.tailLow = (view.tailLow + sizeBytes) >>> 0;
-      ring.nextTime = peekTime(ring);
+      ring.nextTime = this.#peekTime(ring);
     }
     columns.length = row;
+  }
+
+  /**
+   * Time of the next record in nanoseconds, `never` if there is none in this pass. Samples that hold values are taken
+   * on the way: they belong to the hit behind them, whose time is a little earlier.
+   */
+  #peekTime(ring: RingState): number {
+    if (this.#hasValueIds) {
+      const { view, trap } = ring;
+      const { words, wordMask } = view;
+      while (view.tailLow !== ring.headLow) {
+        const w = (view.tailLow >>> 2) & wordMask;
+        const isValue =
+          words[w] === PERF_RECORD_SAMPLE &&
+          this.#valueIds.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!) === 0; // masked, like below
+        if (!isValue) break;
+        trap.tid = words[(w + 7) & wordMask]!;
+        trap.watch = words[(w + trapRecord.watch) & wordMask]!;
+        trap.low = words[(w + trapRecord.valueLow) & wordMask]!;
+        trap.high = words[(w + trapRecord.valueHigh) & wordMask]!;
+        view.tailLow = (view.tailLow + (words[(w + 1) & wordMask]! >>> 16)) >>> 0;
+      }
+    }
+    return peekTime(ring);
   }
 
   /** The number of the stack at `start`; `likely` is the one that it probably is, or -1. */

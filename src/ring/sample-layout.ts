@@ -94,6 +94,14 @@ export function sampleRegsIntrOf(layout: SampleLayout): bigint {
   return registersOf(layout).reduce((mask, register) => mask | (1n << BigInt(register)), 0n);
 }
 
+/**
+ * The raw data of a sample that a bpf program writes before that of its hit, in u32 words from the start of the record:
+ *
+ *     0 header | 2 id | 4 ip | 6 pid | 7 tid | 8 time | 10 cpu | 11 0
+ *     | 12 size of what follows: 12 | 13 value low | 14 value high | 15 watch number
+ */
+export const trapRecord = { valueLow: 13, valueHigh: 14, watch: 15, rawBytes: 12 } as const;
+
 /** Bytes that the trailer of a record that is no sample takes. */
 export const sampleIdBytes = 32;
 /** Where the time lies, in words from the record's end. */

@@ -20,6 +20,8 @@ export interface BpfMap {
   lookup(key: Uint8Array): Uint8Array;
   /** `flags`: BPF_ANY, BPF_NOEXIST (EEXIST), BPF_EXIST (ENOENT). E2BIG: no such index, or the map is full. */
   update(key: Uint8Array, value: Uint8Array, flags?: number): void;
+  /** Puts an event into an array of events. E2BIG: no such index; EINVAL: an event that a program cannot write to. */
+  setEvent(index: number, event: PerfEvent): void;
   /** ENOENT: no such key; EINVAL: of an array. */
   delete(key: Uint8Array): void;
   /** Takes the records of a ring, oldest first, as far as they are complete. Only for a ring. */

@@ -85,6 +85,11 @@ export interface HitDrain {
   /** Samples of `event` are hits of watch number `watch`. */
   addWatch(event: PerfEvent, watch: number): void;
   /**
+   * Samples of `event` (PERF_COUNT_SW_BPF_OUTPUT) hold memory that a bpf program read in a trap: {@link trapRecord} is
+   * their raw data. The hit is the next sample of the ring. Layouts with values only.
+   */
+  addValues(event: PerfEvent): void;
+  /**
    * From now on a thread may be armed twice, by its own events and by inherited ones: of the samples of one thread and
    * watch on a ring only those with the event id that came first are hits.
    */

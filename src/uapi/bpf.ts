@@ -12,6 +12,7 @@ export const BPF_PROG_TEST_RUN = 10;
 /** Map types. */
 export const BPF_MAP_TYPE_HASH = 1;
 export const BPF_MAP_TYPE_ARRAY = 2;
+export const BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4;
 export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
 export const BPF_MAP_TYPE_RINGBUF = 27;
 
@@ -98,6 +99,7 @@ export const BPF_FUNC_ktime_get_ns = 5;
 export const BPF_FUNC_get_smp_processor_id = 8;
 export const BPF_FUNC_get_current_pid_tgid = 14;
 export const BPF_FUNC_get_current_comm = 16;
+export const BPF_FUNC_perf_event_output = 25;
 export const BPF_FUNC_send_signal = 109;
 export const BPF_FUNC_probe_read_user = 112;
 export const BPF_FUNC_probe_read_kernel = 113;
@@ -142,3 +144,6 @@ export const x86PerfEventContext = {
   addr: 176,
   bytes: 184,
 } as const;
+
+/** In the flags of `perf_event_output`: to the event of the CPU it runs on. */
+export const BPF_F_CURRENT_CPU = 0xffff_ffffn;

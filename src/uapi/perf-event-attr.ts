@@ -11,6 +11,7 @@ export const PERF_COUNT_SW_CPU_CLOCK = 0;
 export const PERF_COUNT_SW_TASK_CLOCK = 1;
 export const PERF_COUNT_SW_PAGE_FAULTS = 2;
 export const PERF_COUNT_SW_DUMMY = 9;
+export const PERF_COUNT_SW_BPF_OUTPUT = 10;
 
 /** `bp_type`. Source: linux/hw_breakpoint.h. */
 export const HW_BREAKPOINT_EMPTY = 0;

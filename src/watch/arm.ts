@@ -8,6 +8,7 @@ import type { Tasks } from '../surface/tasks.ts';
 import { PERF_EVENT_HEADER_BYTES, PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
 import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
 import type { PlannedWatch } from './plan.ts';
+import type { TrapValues } from './values/trap-values.ts';
 
 /** Whose accesses are watched. */
 export type Scope =
@@ -51,6 +52,8 @@ export interface ArmedParts {
   readonly drain: HitDrain;
   readonly scope: Scope;
   readonly options: EventOptions;
+  /** Reads the watched memory at every hit; absent where values are not wanted or bpf is not there. */
+  readonly trapValues?: TrapValues | undefined;
   /** Nanoseconds of CLOCK_MONOTONIC. */
   readonly now: () => bigint;
 }
@@ -69,6 +72,7 @@ export class Armed {
   readonly #drain: HitDrain;
   readonly #scope: Scope;
   readonly #options: EventOptions;
+  readonly #trapValues: TrapValues | undefined;
   readonly #armed: ArmedEvent[] = [];
   readonly #news: PerfEvent[] = [];
   /** By CPU: the event that the ring belongs to. */
@@ -87,6 +91,7 @@ export class Armed {
     this.#drain = parts.drain;
     this.#scope = parts.scope;
     this.#options = parts.options;
+    this.#trapValues = parts.trapValues;
     this.#now = parts.now;
     this.#pages = parts.options.layout.stacks ? stackRingPages : ringPages;
   }
@@ -200,8 +205,10 @@ export class Armed {
 
   /** Opened disabled, and enabled when its samples have a ring to go to: none is thrown away. */
   #armWatch(watch: number, target: EventTarget): void {
-    const event = this.#open(breakpointAttr(this.watches[watch]!, this.#options), target); // a number of a watch
+    const planned = this.watches[watch]!; // a number of a watch
+    const event = this.#open(breakpointAttr(planned, this.#options), target);
     this.#armed.push({ event, watch });
+    this.#trapValues?.attach(event, planned, watch); // before any copy is inherited
     if (this.#options.sampling) {
       this.#output(event, target.cpu);
       this.#drain.addWatch(event, watch);
@@ -224,6 +231,7 @@ export class Armed {
       this.#ringHolders.set(cpu, holder);
       this.#mapRing(holder);
       this.#drain.addRing(holder);
+      this.#trapValues?.addRing(cpu, holder);
     }
     event.setOutput(holder);
   }
@@ -309,6 +317,7 @@ export class Armed {
     for (const event of this.#news.splice(0)) event.close();
     for (const event of this.#ringHolders.values()) event.close();
     this.#ringHolders.clear();
+    this.#trapValues?.close();
   }
 }
 

@@ -5,10 +5,12 @@ import {
   HW_BREAKPOINT_RW,
   HW_BREAKPOINT_W,
   HW_BREAKPOINT_X,
+  PERF_COUNT_SW_BPF_OUTPUT,
   PERF_COUNT_SW_DUMMY,
   PERF_FORMAT_LOST,
   PERF_FORMAT_TOTAL_TIME_ENABLED,
   PERF_FORMAT_TOTAL_TIME_RUNNING,
+  PERF_SAMPLE_RAW,
   PERF_TYPE_BREAKPOINT,
   PERF_TYPE_SOFTWARE,
   type PerfEventAttr,
@@ -111,6 +113,19 @@ export function newsAttr(options: EventOptions): PerfEventAttr {
     task: true,
     mmap: true,
     mmap2: true,
+  };
+}
+
+/** The event that bpf programs on one CPU write what they read in a trap to; its target is the CPU. */
+export function trapValuesAttr(options: EventOptions): PerfEventAttr {
+  const attr = commonAttr({ ...options, layout: { stacks: false, copyRegisters: false } });
+  return {
+    ...attr,
+    type: PERF_TYPE_SOFTWARE,
+    config: BigInt(PERF_COUNT_SW_BPF_OUTPUT),
+    sampleType: (attr.sampleType ?? 0) | PERF_SAMPLE_RAW,
+    samplePeriod: 1n,
+    inherit: false,
   };
 }
 

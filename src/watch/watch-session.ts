@@ -15,6 +15,7 @@ import type { PlannedWatch } from './plan.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
 import { startValues } from './values/start-values.ts';
+import { TrapValues } from './values/trap-values.ts';
 import type { ValueTracker } from './values/value-tracker.ts';
 import type { WatchRequest } from './watch-request.ts';
 
@@ -165,7 +166,16 @@ export class WatchSession {
         userOnly,
         wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
       };
-      armed = new Armed({ events, tasks, drain, scope, options: eventOptions, now: () => surface.now() });
+      const trapValues = layout.values === true ? TrapValues.open(surface, drain, eventOptions) : undefined;
+      armed = new Armed({
+        events,
+        tasks,
+        drain,
+        scope,
+        options: eventOptions,
+        trapValues,
+        now: () => surface.now(),
+      });
       const sinceNs = surface.now();
       armNamed({ surface, requests, scope, armed, sites, tasks, launched });
       if (armed.raced && options.countOnly === true) {

@@ -63,6 +63,9 @@ export class ModelHitDrain implements HitDrain {
   /** Nothing: hits do not pass through a ring here. */
   addRing(_event: PerfEvent): void {}
 
+  /** Nothing: values are told at the overflow itself. */
+  addValues(_event: PerfEvent): void {}
+
   addWatch(event: PerfEvent, watch: number): void {
     const kernelEvent = this.#eventOf(event);
     this.#watched.add(kernelEvent);
