@@ -204,4 +204,21 @@ describe.skipIf(reason !== undefined)('the live lab', () => {
     await new Promise((resolve) => runner.once('exit', resolve));
     await expect.poll(() => pids.some(alive), { timeout: 5000 }).toBe(false);
   });
+
+  it('tells what this kernel does by trying it, and that is what its release is known for', () => {
+    const [major = 0, minor = 0] = maker.machine.release.split('.').map(Number);
+    const since = (feature: string, at: readonly [number, number]): boolean =>
+      maker.machine.features.includes(feature) === (major > at[0] || (major === at[0] && minor >= at[1]));
+    expect(since('sticky-stop', [6, 17])).toBe(true);
+    expect(since('pmu-resched', [6, 18])).toBe(true);
+  });
+
+  it('refuses an event that would send SIGTRAP to the runner itself', () => {
+    withLab((lab) => {
+      const open = (task: string, sigtrap: boolean): string | undefined =>
+        lab.lacks({ line: 1, step: 'open', keys: { task, attr: { sigtrap } }, expect: undefined });
+      expect(open('self', true)).toContain('takes no signals');
+      expect([open('self', false), open('A', true)]).toEqual([undefined, undefined]);
+    });
+  });
 });

@@ -6,11 +6,13 @@ import { System } from '../../linux/system.ts';
 import type { ScenarioMachine, ScenarioStep } from '../../scenario/format.ts';
 import type { Lab, LabMaker } from '../../scenario/lab.ts';
 import { encodePerfEventAttr, PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
+import { probedFeatures, probeKernel } from './kernel-probes.ts';
 import { LiveCalls } from './live-calls.ts';
 import { LiveLabPtrace } from './live-lab-ptrace.ts';
 import { type LiveMachine, readLiveMachine } from './live-machine.ts';
 import { LiveTasks } from './live-tasks.ts';
 import { LiveTracer } from './live-tracer.ts';
+import { LiveTurn } from './live-turn.ts';
 import { pageBytes } from './puppet-layout.ts';
 import { PuppetStage } from './puppet-stage.ts';
 
@@ -39,6 +41,13 @@ function hasSigtrap(attr: unknown): boolean {
   return typeof attr === 'object' && attr !== null && 'sigtrap' in attr && attr.sigtrap === true;
 }
 
+/** What live labs share. */
+interface LiveLabParts {
+  readonly system: System;
+  readonly stage: PuppetStage;
+  readonly turn: LiveTurn;
+}
+
 /** The machine's Linux as a place for scenarios. */
 export class LiveLab implements Lab {
   readonly kernel = 'linux';
@@ -49,12 +58,15 @@ export class LiveLab implements Lab {
   readonly #stage: PuppetStage;
   readonly #live: LiveMachine;
   readonly #paranoid: number;
+  readonly #turn: LiveTurn;
   #fileFd = -1;
 
-  /** `live` is the machine that there is, `machine` the one that the scenario asks for. */
-  constructor(system: System, stage: PuppetStage, live: LiveMachine, machine: ScenarioMachine) {
+  /** `live` is the machine that there is, `machine` the one that the scenario asks for. The turn is taken until the end. */
+  constructor(parts: LiveLabParts, live: LiveMachine, machine: ScenarioMachine) {
+    const { system, stage, turn } = parts;
     this.#system = system;
     this.#stage = stage;
+    this.#turn = turn;
     this.#live = live;
     this.#paranoid = machine.paranoid;
     const cpus = live.cpus.slice(0, machine.cpus);
@@ -107,18 +119,19 @@ export class LiveLab implements Lab {
     if (this.#fileFd >= 0) fs.closeSync(this.#fileFd);
     this.#fileFd = -1;
     this.tasks.close();
+    this.#turn.release();
   }
 }
 
 /** Makes live labs, one at a time. Holds the images of puppets between them: close it. */
 export class LiveLabMaker implements LabMaker {
-  readonly machine: LiveMachine;
-  #system: System | undefined;
-  #stage: PuppetStage | undefined;
+  #machine: LiveMachine = readLiveMachine();
+  #parts: LiveLabParts | undefined;
   #unable: string | undefined | null = null;
 
-  constructor() {
-    this.machine = readLiveMachine();
+  /** What this machine is; what its kernel does is found out by {@link unable}. */
+  get machine(): LiveMachine {
+    return this.#machine;
   }
 
   /** Why no scenario at all can run here; `undefined`: some can. */
@@ -156,22 +169,41 @@ export class LiveLabMaker implements LabMaker {
   }
 
   disturbance(): string | undefined {
-    this.#system ??= new System();
-    return breakpointsExist(this.#system, this.machine.cpus)
+    const { system } = this.#made();
+    return this.#inTurn(() => breakpointsExist(system, this.machine.cpus))
       ? 'somebody else on this machine has breakpoints'
       : undefined;
   }
 
   make(machine: ScenarioMachine): LiveLab {
     assert(this.refuses(machine, []) === undefined, 'a lab is made for scenarios that it does not refuse');
-    this.#system ??= new System();
-    this.#stage ??= new PuppetStage(this.#system);
-    return new LiveLab(this.#system, this.#stage, this.machine, machine);
+    const parts = this.#made();
+    parts.turn.take();
+    return new LiveLab(parts, this.machine, machine);
   }
 
   close(): void {
-    this.#stage?.close();
-    this.#stage = undefined;
+    this.#parts?.stage.close();
+    this.#parts?.turn.release();
+    this.#parts = undefined;
+  }
+
+  #made(): LiveLabParts {
+    if (this.#parts === undefined) {
+      const system = new System();
+      this.#parts = { system, stage: new PuppetStage(system), turn: new LiveTurn(system) };
+    }
+    return this.#parts;
+  }
+
+  #inTurn<Result>(work: () => Result): Result {
+    const { turn } = this.#made();
+    turn.take();
+    try {
+      return work();
+    } finally {
+      turn.release();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -181,8 +213,12 @@ export class LiveLabMaker implements LabMaker {
   #probe(): string | undefined {
     if (process.platform !== 'linux' || process.arch !== 'x64')
       return `puppets are for Linux on x86-64, not ${process.platform} on ${process.arch}`;
-    this.#system ??= new System();
-    const calls = new LiveCalls(this.#system, (cpu) => cpu);
+    return this.#inTurn(() => this.#probeInTurn());
+  }
+
+  #probeInTurn(): string | undefined {
+    const { system, stage } = this.#made();
+    const calls = new LiveCalls(system, (cpu) => cpu);
     try {
       const attr = encodePerfEventAttr({
         type: PERF_TYPE_BREAKPOINT,
@@ -192,9 +228,15 @@ export class LiveLabMaker implements LabMaker {
         excludeKernel: true,
       });
       calls.close(calls.perfEventOpen({ attr, pid: 0, cpu: -1, groupFd: -1, flags: 0 }));
+      const probed = probeKernel(system, stage);
+      if (probed !== undefined) {
+        const others = this.#machine.features.filter((name) => !probedFeatures.includes(name));
+        this.#machine = { ...this.#machine, features: [...others, ...probed] };
+      }
       return undefined;
     } catch (error) {
       if (!isKernelError(error)) throw error;
+      if (error.errno === errnoValues.ENOSPC) return undefined; // somebody has them all, at this moment
       const why =
         error.errno === errnoValues.EACCES ? `kernel.perf_event_paranoid is ${this.machine.paranoid}` : '';
       return `the machine refuses breakpoints: ${error.code}${why === '' ? '' : `, ${why}`}`;

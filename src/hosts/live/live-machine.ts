@@ -26,8 +26,14 @@ function text(path: string): string {
   }
 }
 
-/** From this release on the stop mark of docs/spec/03 section 6.3 survives. */
-const stickyStop: readonly [number, number] = [6, 17];
+/**
+ * From these releases on kernels have been seen to behave so: the stop mark of docs/spec/03 section 6.3 survives, siblings
+ * of a foreign leader wait (section 3.2). Used where it cannot be tried.
+ */
+const sinceRelease: Readonly<Record<string, readonly [number, number]>> = {
+  'sticky-stop': [6, 17],
+  'pmu-resched': [6, 18],
+};
 
 /** Facts of this machine, by proc(5). */
 export function readLiveMachine(): LiveMachine {
@@ -38,8 +44,8 @@ export function readLiveMachine(): LiveMachine {
   const root = process.getuid?.() === 0;
   if (/^flags\s*:.*\bbpext\b/m.test(text('/proc/cpuinfo'))) features.push('bpext');
   if (/ (register_kprobe|kprobes_all_disarmed)$/m.test(text('/proc/kallsyms'))) features.push('kprobes');
-  if (major > stickyStop[0] || (major === stickyStop[0] && minor >= stickyStop[1]))
-    features.push('sticky-stop');
+  for (const [feature, [sinceMajor, sinceMinor]] of Object.entries(sinceRelease))
+    if (major > sinceMajor || (major === sinceMajor && minor >= sinceMinor)) features.push(feature);
   return {
     arch: process.arch === 'x64' ? 'x86' : process.arch,
     release,

@@ -3,8 +3,17 @@ import { attrFields } from './abilities/attr-fields.ts';
 import { control } from './abilities/control.ts';
 import { opens } from './abilities/opens.ts';
 import { reads } from './abilities/reads.ts';
+import { softwareEvents } from './abilities/software-events.ts';
 import { tasks } from './abilities/tasks.ts';
 import type { Ability } from './ability.ts';
 
 /** All that the fuzzer tries. A new ability is a file in `abilities/` and a word here. */
-export const abilities: readonly Ability[] = [tasks, accesses, attrFields, opens, control, reads];
+export const abilities: readonly Ability[] = [
+  tasks,
+  accesses,
+  attrFields,
+  opens,
+  control,
+  reads,
+  softwareEvents,
+];

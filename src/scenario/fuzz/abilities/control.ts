@@ -1,5 +1,6 @@
 import type { Ability } from '../ability.ts';
 import { breakpointFields, makeAttr } from '../attr-maker.ts';
+import type { FuzzStep } from '../fuzz-scenario.ts';
 import type { FuzzAttr, FuzzEvent, World } from '../world.ts';
 
 /** Fields of the breakpoint, and whether it runs: all that a modify may change. */
@@ -16,14 +17,15 @@ function changedAttr(world: World, event: FuzzEvent): FuzzAttr {
   return attr;
 }
 
-function ioctl(world: World): readonly [{ readonly step: 'ioctl' }] | undefined {
+function ioctl(world: World): readonly FuzzStep[] | undefined {
   const { dice } = world;
   const event = dice.pick(world.events);
   if (event === undefined) return undefined;
   const request = dice.pick(['ENABLE', 'ENABLE', 'DISABLE', 'DISABLE', 'RESET']);
   const wholeGroup = dice.chance(0.3);
   if (request === 'RESET' && world.events.some((other) => world.scattered(other))) return undefined;
-  return [{ step: 'ioctl', ...{ event: event.name, request, arg: wholeGroup ? 1 : 0 } }];
+  const step = { step: 'ioctl', event: event.name, request, arg: wholeGroup ? 1 : 0 };
+  return [step, ...(request === 'ENABLE' ? world.settled(event) : [])];
 }
 
 /** Events are switched on and off, reset, given periods and new breakpoints. docs/spec/02 section 7, 03 section 7. */
@@ -69,7 +71,7 @@ export const control: Ability = {
         const attr = changedAttr(world, event);
         // A copy on a relative is changed too, and which of them is where is not determined.
         if (world.dice.chance(0.7)) event.attr = { ...event.attr, ...pickKeys(attr, modifiable) };
-        return [{ step: 'modify', event: event.name, attr }];
+        return [{ step: 'modify', event: event.name, attr }, ...world.settled(event)];
       },
     },
   ],

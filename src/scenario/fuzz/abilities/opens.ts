@@ -72,11 +72,9 @@ export const opens: Ability = {
           if (leader.attr.inherit === true && task !== 'self') attr.inherit = true;
           else delete attr.inherit;
         }
-        return [
-          open(world, { task, cpu }, attr, {
-            group: dice.chance(0.9) ? (leader.group ?? leader.name) : leader.name,
-          }),
-        ];
+        const group = dice.chance(0.9) ? (leader.group ?? leader.name) : leader.name;
+        const made = open(world, { task, cpu }, attr, { group });
+        return [made, ...world.settled({ task, group, attr })];
       },
     },
     {
