@@ -41,7 +41,7 @@ const table: Readonly<
   'hosts/model': {
     may: [
       ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
-      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'kernel/ptrace', 'scenario'],
+      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'kernel/ptrace', 'kernel/kgdb', 'gdb', 'scenario'],
     ],
   },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },

@@ -149,6 +149,8 @@ export interface LabMachine {
     cpu: number,
     access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
   ): void;
+  /** A packet to the kernel debugger, and its reply; `null`: there is none (yet), or no debugger. */
+  kgdb(packet: string): string | null;
   symbol(name: string): bigint | undefined;
   /**
    * Does `work`; at its `at`-th interruption point an NMI comes, with `handler`. Gives whether it came.

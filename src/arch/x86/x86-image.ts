@@ -63,9 +63,9 @@ export class X86Image implements RegisterImage {
     const record = x86Record(holder);
     slots[n] = holder;
     registers.point();
-    registers.write(n, record.addressLow, record.addressHigh);
     this.addressLow[n] = record.addressLow;
     this.addressHigh[n] = record.addressHigh;
+    registers.write(n, record.addressLow, record.addressHigh);
     registers.point();
     this.#control |= (record.nibble << (16 + 4 * n)) | (2 << (2 * n)) | dr7GlobalExact;
     registers.point();

@@ -8,6 +8,7 @@ import type { Era } from '../../kernel/pmu/admission.ts';
 import { Ptrace } from '../../kernel/ptrace/ptrace.ts';
 import { SimMachine } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
+import { ModelKgdb } from './model-kgdb.ts';
 
 /** What a model is made of. */
 export interface ModelHostOptions {
@@ -41,6 +42,8 @@ export class ModelHost {
   /** The task that makes the system calls: root, on the first CPU that is online. */
   readonly self: SimTask;
   readonly calls: ModelPerfCalls;
+  /** The kernel debugger, from its first packet on. */
+  #kgdb: ModelKgdb | undefined;
   /** One-time warnings of the kernel. */
   readonly warnings: string[] = [];
 
@@ -78,11 +81,24 @@ export class ModelHost {
     this.calls = new ModelPerfCalls(this.kernel, { caller: () => this.self });
   }
 
+  /** The kernel debugger, made now if it is not there: it takes a slot of each CPU for a moment. */
+  kgdb(): ModelKgdb {
+    this.#kgdb ??= new ModelKgdb(this);
+    return this.#kgdb;
+  }
+
+  /** Whether the kernel debugger holds the whole machine. */
+  get stands(): boolean {
+    return this.#kgdb?.inside ?? false;
+  }
+
   /**
    * Closes the fds of "self", ends every task, and checks that nothing is left: no event, no slot, no register.
    * Breakpoints of clients in the kernel must be gone before.
    */
   close(): void {
+    this.#kgdb?.close();
+    this.#kgdb = undefined;
     this.calls.closeAll();
     for (const task of [...this.machine.tasks()]) this.machine.exit(task);
     assert(this.kernel.all.size === 0, `${this.kernel.all.size} events are left`);

@@ -82,6 +82,7 @@ export class ModelLabTasks implements LabTasks {
 
   /** A task that can act. A task that ended is as good as none. */
   #living(name: string): LabTask {
+    if (this.#host.stands) throw new StepError('the machine stands in the kernel debugger');
     const found = this.#get(name);
     if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
     this.#acts.checkIdle(found.task);

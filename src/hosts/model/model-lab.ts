@@ -82,6 +82,10 @@ class ModelLabMachine implements LabMachine {
     );
   }
 
+  kgdb(packet: string): string | null {
+    return this.#host.kgdb().packet(packet);
+  }
+
   symbol(name: string): bigint | undefined {
     return this.#host.machine.symbol(name);
   }
@@ -93,6 +97,8 @@ class ModelLabMachine implements LabMachine {
       () => {
         taken = true;
         handler();
+        // An NMI that is over has let the debugger go.
+        if (this.#host.stands) this.#host.kgdb().leave();
       },
       work,
     );

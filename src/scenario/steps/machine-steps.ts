@@ -22,6 +22,7 @@ export function machineSteps(context: StepContext, machine: LabMachine): StepHan
       machine.unregisterWide(name);
       return { errno: 0, hits };
     },
+    kgdb: (keys) => ({ errno: 0, reply: machine.kgdb(String(keys.packet)) }),
     cpuOffline: (keys) => {
       machine.cpuOffline(context.number(keys, 'cpu', 0));
       return done;
