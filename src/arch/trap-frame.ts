@@ -8,9 +8,11 @@ export interface TrapFrame {
   /** High word of the reported instruction pointer, u32. */
   ipHigh: number;
   /** The exception came from user mode. */
-  userMode: boolean;
+  readonly userMode: boolean;
   /** The saved processor flags, in the architecture's layout; what is changed here is loaded on return. */
   flags: number;
   /** The thread's virtual debug status, in the architecture's layout (x86: virtual DR6, positive polarity). */
   status: number;
+  /** What was interrupted, by the register numbers of `sample_regs_*`: low and high words. null: it is not known. */
+  readonly registers: Uint32Array | null;
 }

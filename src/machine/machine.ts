@@ -21,6 +21,11 @@ export interface Machine {
   /** An interruption point: the machine may take an NMI here. */
   point(): void;
   /**
+   * Registers of the user code that `task` executes or has left for the kernel, by their numbers in `sample_regs_*`: low
+   * and high words. null: it has none.
+   */
+  userRegisters(task: Task): Uint32Array | null;
+  /**
    * Queues a signal for a task; it is delivered before the task next executes an instruction. With `process`, for the
    * process of the task: any of its threads may take it, the task itself first. A signal below 32 that is pending
    * already is not queued again. Source: signal(7).

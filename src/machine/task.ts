@@ -2,7 +2,7 @@ import type { Cpu } from './cpu.ts';
 import type { SignalInfo } from './signal-info.ts';
 
 /** Capabilities that the layer asks for. Source: capabilities(7). */
-export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL';
+export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL' | 'IPC_LOCK';
 
 /** Who a task is. */
 export interface Credentials {
@@ -16,6 +16,8 @@ export interface Task {
   readonly tid: number;
   /** Thread group: the tid of its first thread. */
   readonly pid: number;
+  /** The process that is told of its end. */
+  readonly parentPid: number;
   readonly name: string;
   readonly credentials: Credentials;
   /** False from the moment it began to end. */

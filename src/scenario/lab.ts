@@ -174,6 +174,8 @@ export interface Lab {
   lacks?(step: ScenarioStep): string | undefined;
   /** Whether any breakpoint exists, the scenario's or another's. */
   used?(): boolean;
+  /** The scenario's number of a CPU of the machine, where they differ. */
+  cpuName?(cpu: number): number;
   /** An fd of a file that is no perf event, and the number of an fd that is closed. */
   fileFd(): number;
   closedFd(): number;

@@ -4,6 +4,7 @@ import type { Awaitable, Lab, LabMachine } from './lab.ts';
 import { eventSteps } from './steps/event-steps.ts';
 import { machineSteps } from './steps/machine-steps.ts';
 import { ptraceSteps } from './steps/ptrace-steps.ts';
+import { ringSteps } from './steps/ring-steps.ts';
 import { signalSteps } from './steps/signal-steps.ts';
 import {
   done,
@@ -38,6 +39,7 @@ export class StepRunner {
       ...eventSteps(context),
       ...(lab.ptrace === undefined ? {} : ptraceSteps(context, lab.ptrace)),
       ...signalSteps(context),
+      ...ringSteps(context),
       ...(lab.used === undefined ? {} : { used: () => ({ errno: 0, used: lab.used?.() }) }),
       ...(lab.machine === undefined ? {} : this.#machineHandlers(context, lab.machine)),
     };

@@ -15,6 +15,22 @@ export interface PerfEventOpenCall {
   readonly flags: number;
 }
 
+/** Arguments of `mmap(2)` on an event's fd: a ring of one control page and data pages, from offset 0. */
+export interface RingMapCall {
+  /** Pages after the control page. */
+  readonly dataPages: number;
+  /** PROT_READ alone: the kernel overwrites what is oldest. */
+  readonly readOnly: boolean;
+  /** MAP_PRIVATE. */
+  readonly private: boolean;
+}
+
+/** A ring that is mapped: the kernel writes to `memory`, and reads `data_tail` there. */
+export interface MappedRing {
+  readonly memory: ArrayBufferLike;
+  readonly pageBytes: number;
+}
+
 /** The third argument of ioctl(2): a number, or a pointer. */
 export type IoctlArgument = number | UserBytes;
 
@@ -37,5 +53,8 @@ export interface PerfSystemCalls {
   read(fd: number, lengthBytes: number): Uint8Array;
   /** A poll(2) without waiting: all events that are there, whether asked for or not. */
   poll(fd: number): number;
+  /** The mapping keeps the event alive until {@link munmap}, also when its fd is closed. */
+  mmap(fd: number, call: RingMapCall): MappedRing;
+  munmap(ring: MappedRing): void;
   close(fd: number): void;
 }

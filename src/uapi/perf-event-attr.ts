@@ -72,7 +72,11 @@ export const PERF_REG_X86_BP = 6;
 export const PERF_REG_X86_SP = 7;
 export const PERF_REG_X86_IP = 8;
 export const PERF_REG_X86_FLAGS = 9;
+export const PERF_REG_X86_CS = 10;
+export const PERF_REG_X86_SS = 11;
 export const PERF_REG_X86_R8 = 16;
+/** There are this many numbers, those of the data segments included. */
+export const PERF_REG_X86_64_MAX = 24;
 
 /** Bytes of the structure as this code writes it: up to and with `sig_data` (Linux 5.13). */
 export const PERF_ATTR_SIZE_VER7 = 128;

@@ -33,10 +33,19 @@ export const PERF_CONTEXT_USER_LOW = 0xfffffe00;
 /**
  * Byte offsets in the control page of a ring (`struct perf_event_mmap_page`).
  *
- *     0 version u32 | ... | 1024 data_head u64 | 1032 data_tail u64 | 1040 data_offset u64 | 1048 data_size u64
+ *     0 version u32 | 4 compat_version u32 | 8 lock u32 | 12 index u32 | 16 offset s64 | 24 time_enabled u64
+ *     32 time_running u64 | 40 capabilities u64 | ... | 72 size u32 | ... | 1024 data_head u64 | 1032 data_tail u64 | 1040 data_offset u64 | 1048 data_size u64
  */
 export const perfEventMmapPageOffsets = {
   version: 0,
+  compatVersion: 4,
+  lock: 8,
+  index: 12,
+  offset: 16,
+  timeEnabled: 24,
+  timeRunning: 32,
+  capabilities: 40,
+  size: 72,
   dataHead: 1024,
   dataTail: 1032,
   dataOffset: 1040,

@@ -31,6 +31,7 @@ function exception(options: {
     userMode: options.userMode ?? true,
     flags: options.flags ?? 0,
     status: 0xf,
+    registers: null,
   };
   const hits: number[] = [];
   const signal = arch.claim(image, frame, (holder) => {

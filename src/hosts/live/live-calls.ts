@@ -3,12 +3,19 @@ import { KernelError } from '../../base/kernel-error.ts';
 import type { System } from '../../linux/system.ts';
 import type {
   IoctlArgument,
+  MappedRing,
   PerfEventOpenCall,
   PerfSystemCalls,
+  RingMapCall,
   UserBytes,
 } from '../../surface/perf-calls.ts';
 import { syscalls } from './syscalls.ts';
 
+const PROT_READ = 1;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
+const pageBytes = 4096;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 /** An address that no process has mapped. */
@@ -20,6 +27,7 @@ export class LiveCalls implements PerfSystemCalls {
   readonly #system: System;
   readonly #cpuOf: (cpu: number) => number;
   readonly #open: Set<number> = new Set();
+  readonly #mapped: Map<MappedRing, { readonly address: number; readonly lengthBytes: number }> = new Map();
 
   /** `cpuOf` gives the machine's number of a scenario's CPU. */
   constructor(system: System, cpuOf: (cpu: number) => number) {
@@ -80,6 +88,24 @@ export class LiveCalls implements PerfSystemCalls {
     });
   }
 
+  mmap(fd: number, call: RingMapCall): MappedRing {
+    const { ffi } = this.#system;
+    const lengthBytes = (1 + call.dataPages) * pageBytes;
+    const protection = call.readOnly ? PROT_READ : PROT_READ_WRITE;
+    const address = ffi.mmap(lengthBytes, protection, call.private ? MAP_PRIVATE : MAP_SHARED, fd);
+    if (address === -1) this.#system.fail(`mmap(${fd}, ${call.dataPages} data pages)`);
+    const ring: MappedRing = { memory: ffi.view(address, lengthBytes), pageBytes };
+    this.#mapped.set(ring, { address, lengthBytes });
+    return ring;
+  }
+
+  munmap(ring: MappedRing): void {
+    const mapped = this.#mapped.get(ring);
+    if (mapped === undefined) throw new KernelError({ errno: errnoValues.EINVAL, operation: 'munmap' });
+    this.#mapped.delete(ring);
+    this.#system.check(this.#system.ffi.munmap(mapped.address, mapped.lengthBytes), 'munmap');
+  }
+
   close(fd: number): void {
     this.#open.delete(fd);
     this.#system.check(this.#system.ffi.close(fd), `close(${fd})`);
@@ -87,6 +113,7 @@ export class LiveCalls implements PerfSystemCalls {
 
   /** Closes what is open. */
   closeAll(): void {
+    for (const ring of [...this.#mapped.keys()]) this.munmap(ring);
     for (const fd of this.#open) this.#system.ffi.close(fd);
     this.#open.clear();
   }

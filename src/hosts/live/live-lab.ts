@@ -101,6 +101,10 @@ export class LiveLab implements Lab {
     return this.#stage.endures(routine) ? undefined : `an ${routine} never ends on this machine`;
   }
 
+  cpuName(cpu: number): number {
+    return this.#live.cpus.indexOf(cpu);
+  }
+
   used(): boolean {
     return breakpointsExist(this.#system, this.#live.cpus);
   }

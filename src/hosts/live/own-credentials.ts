@@ -8,6 +8,7 @@ export const capabilityVersion3 = 0x2008_0522;
 /** Numbers of the capabilities that perf events ask for. Source: capabilities(7), linux/capability.h. */
 const capabilities: Readonly<Record<string, number>> = {
   KILL: 5,
+  IPC_LOCK: 14,
   SYS_PTRACE: 19,
   SYS_ADMIN: 21,
   PERFMON: 38,

@@ -34,7 +34,7 @@ const rmwBytes = 8;
 /** Signals that tasks have handlers for, each its own. */
 const handledSignals: readonly number[] = [SIGTRAP, SIGUSR1, SIGIO];
 const stepNs = 1000;
-const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL'];
+const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK'];
 
 interface LabTask {
   readonly task: SimTask;
@@ -97,7 +97,12 @@ export class ModelLabTasks implements LabTasks {
   spawn(name: string, options: { readonly cpu?: number }): void {
     if (options.cpu !== undefined) this.#checkOnline(options.cpu);
     const base = this.#newBase();
-    const task = this.#host.machine.spawn({ name, ip: base, ...options });
+    const task = this.#host.machine.spawn({
+      name,
+      ip: base,
+      parentPid: this.#host.self.pid,
+      ...options,
+    });
     this.#tasks.set(name, { task, base, told: 0, lost: false });
     this.#setUp(task, base);
   }
@@ -113,7 +118,7 @@ export class ModelLabTasks implements LabTasks {
   #clone(name: string, as: string, thread: boolean, options?: { readonly clearHandlers: boolean }): void {
     const { task, base, lost } = this.#living(name);
     this.#acts.letRun(task, () => {
-      const child = this.#host.machine.clone(task, { thread, name: as, ...options });
+      const child = this.#host.machine.clone(task, { thread, name: as, keepParent: true, ...options });
       this.#tasks.set(as, { task: child, base, told: 0, lost });
     });
   }
@@ -193,6 +198,8 @@ export class ModelLabTasks implements LabTasks {
       this.#acts.begin(task, actOperations(action, ip));
       return this.#outcome(entry);
     }
+    // A task sleeps between two orders, which it can only switched out. "self" gives the orders: it never sleeps.
+    if (name !== 'self' && task.cpu !== null) machine.reschedule(task);
     switch (action.type) {
       case 'store':
       case 'load':

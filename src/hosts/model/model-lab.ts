@@ -6,6 +6,7 @@ import { eras } from '../../kernel/pmu/admission.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
 import type { Lab, LabMachine, LabMaker } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
+import { LabCalls } from './lab-calls.ts';
 import { ModelHost } from './model-host.ts';
 import { ModelLabPtrace } from './model-lab-ptrace.ts';
 import { ModelLabTasks } from './model-lab-tasks.ts';
@@ -118,6 +119,7 @@ export class ModelLab implements Lab {
   readonly tasks: ModelLabTasks;
   readonly machine: ModelLabMachine;
   readonly ptrace: ModelLabPtrace;
+  readonly calls: LabCalls;
   #fileFd = -1;
 
   constructor(host: ModelHost) {
@@ -126,10 +128,7 @@ export class ModelLab implements Lab {
     this.tasks = new ModelLabTasks(host, acts);
     this.ptrace = new ModelLabPtrace(host, acts, this.tasks);
     this.machine = new ModelLabMachine(host);
-  }
-
-  get calls(): Lab['calls'] {
-    return this.host.calls;
+    this.calls = new LabCalls(host);
   }
 
   used(): boolean {

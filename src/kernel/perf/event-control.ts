@@ -54,11 +54,23 @@ export class EventControl {
     this.#kernel.call(() =>
       this.#family(event, (member) => {
         member.attr = { ...member.attr, samplePeriod: period };
-        changePeriod(member, Number(period));
+        changePeriod(member, member.attr.freq === true ? member.period : Number(period));
+        if (member.state === eventStates.active) this.#kernel.sampling.periodChanged(member);
         // While it is on a CPU it is stopped and started around this, which also undoes an earlier stop.
         if (member.state === eventStates.active) member.pmu.start(member);
       }),
     );
+  }
+
+  /**
+   * REFRESH: enables the event for `overflows` more; 0: without a limit, if there was none. Throws `KernelError` EINVAL
+   * for an event that only counts, or is inherited. docs/spec/03 section 6.3.
+   */
+  refresh(event: PerfEvent, overflows: number): void {
+    if (event.attr.inherit === true || event.period === 0)
+      throw failure('EINVAL', 'only for sampling events that are not inherited', 'PERF_EVENT_IOC_REFRESH');
+    event.eventLimit = (event.eventLimit + overflows) | 0;
+    this.enable(event);
   }
 
   /** Hits and times up to now. */
@@ -184,6 +196,8 @@ export class EventControl {
     if (event.state === eventStates.dead) return;
     this.detach(event, eventStates.dead);
     event.pmu.destroy(event);
+    this.#kernel.rings.forget(event);
+    this.#kernel.sampling.destroyed(event);
     this.#kernel.all.remove(event);
   }
 

@@ -68,18 +68,24 @@ function copyEvent(
  * their slots. docs/spec/02 section 4.3, docs/spec/03 section 8.
  */
 export function leaveTask(kernel: PerfKernel, task: Task): void {
+  kernel.records.exited(task);
   const context = findTaskContext(task);
   if (context === null) return;
   for (const event of context.events()) {
-    if (event.parent !== null) kernel.control.destroyCopy(event);
-    else kernel.control.detach(event, eventStates.exit, { keepGroup: true });
+    if (event.parent !== null) {
+      if (event.attr.inheritStat === true) kernel.records.counted(event, task);
+      kernel.control.destroyCopy(event);
+    } else kernel.control.detach(event, eventStates.exit, { keepGroup: true });
   }
 }
 
 /** `task` executed a program: events that wait for that are enabled, and those that end with it leave. */
 export function startProgram(kernel: PerfKernel, task: Task): void {
   const context = findTaskContext(task);
-  if (context === null) return;
+  if (context === null) {
+    kernel.records.named(task, true);
+    return;
+  }
   for (const event of context.events()) {
     if (event.attr.enableOnExec !== true) continue;
     event.attr = { ...event.attr, enableOnExec: false };
@@ -90,4 +96,5 @@ export function startProgram(kernel: PerfKernel, task: Task): void {
     if (event.parent !== null) kernel.control.destroyCopy(event);
     else kernel.control.detach(event, eventStates.exit);
   }
+  kernel.records.named(task, true);
 }

@@ -85,6 +85,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
       throw failure('ENODEV', `CPU ${cpu} is offline`);
     if (leader !== null) checkGroup(event, leader);
     checkAuxGroup(attr);
+    if (found !== null && (flags & PERF_FLAG_FD_OUTPUT) !== 0) kernel.rings.setOutput(event, found);
     kernel.attach(event, leader);
   } catch (error) {
     kernel.control.destroy(event);

@@ -2,6 +2,7 @@ import type { TrapFrame } from '../../arch/trap-frame.ts';
 import { POLL_HUP, POLL_IN } from '../../uapi/signal.ts';
 import type { CpuState } from './event-context.ts';
 import type { PerfEvent } from './perf-event.ts';
+import type { Sampling } from './sampling.ts';
 
 /** What the path asks of the kernel around it. */
 export interface OverflowHost {
@@ -11,8 +12,7 @@ export interface OverflowHost {
   readonly maxSamplesPerTick: number;
   /** The default handler: writes a sample to the event's ring, if it has one. */
   writeSample(event: PerfEvent, frame: TrapFrame): void;
-  /** Stops every event of the group until the next tick. */
-  throttle(event: PerfEvent): void;
+  readonly sampling: Sampling;
   /** DISABLE of this event alone, as when its limit is reached. */
   disableOnly(event: PerfEvent): void;
 }
@@ -70,14 +70,15 @@ export class OverflowPath {
     // 3. The first overflow of a hit is never too many.
     let goesOn = true;
     if (further && event.interrupts >= this.#host.maxSamplesPerTick) {
-      this.#host.throttle(event);
+      this.#host.sampling.throttle(event);
       goesOn = false;
     }
+    if (event.attr.freq === true) this.#host.sampling.overflowed(event);
     // 4.
     if (hooks.keep?.(event, frame) === false) return goesOn;
     // 5.
     event.pendingKill = POLL_IN;
-    if (event.eventLimit > 0 && --event.eventLimit === 0) {
+    if (event.eventLimit !== 0 && --event.eventLimit === 0) {
       event.pendingKill = POLL_HUP;
       event.pmu.stop(event);
       this.#defer(event).pendingDisable = true;

@@ -187,7 +187,7 @@ describe('exec, clone and exit', () => {
     const waiting = open({ disabled: true, enableOnExec: true }, { pid: task.tid });
     const leaving = open({ removeOnExec: true }, { pid: task.tid });
     model.machine.exec(task);
-    expect([calls.event(waiting).state, calls.event(leaving).state]).toEqual([0, -3]);
+    expect([calls.event(waiting).state, calls.event(leaving).state]).toEqual([1, -3]);
     calls.ioctl(waiting, PERF_EVENT_IOC_DISABLE, 0);
     model.machine.exec(task);
     expect(calls.event(waiting).state).toBe(-1);

@@ -1,15 +1,23 @@
 import type { Task } from '../../machine/task.ts';
-import type { IoctlArgument, PerfEventOpenCall, PerfSystemCalls } from '../../surface/perf-calls.ts';
-import { PERF_FLAG_FD_NO_GROUP } from '../../uapi/perf-event-attr.ts';
+import type {
+  IoctlArgument,
+  MappedRing,
+  PerfEventOpenCall,
+  PerfSystemCalls,
+  RingMapCall,
+} from '../../surface/perf-calls.ts';
 import {
   PERF_EVENT_IOC_DISABLE,
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_ID,
   PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
+  PERF_EVENT_IOC_PAUSE_OUTPUT,
   PERF_EVENT_IOC_PERIOD,
   PERF_EVENT_IOC_QUERY_BPF,
+  PERF_EVENT_IOC_REFRESH,
   PERF_EVENT_IOC_RESET,
   PERF_EVENT_IOC_SET_FILTER,
+  PERF_EVENT_IOC_SET_OUTPUT,
   PERF_IOC_FLAG_GROUP,
 } from '../../uapi/perf-event-ioctl.ts';
 import { checkAttr, readAttr } from './attr-check.ts';
@@ -30,6 +38,8 @@ export class ModelPerfCalls implements PerfSystemCalls {
   readonly files: FileTable<PerfEvent>;
   readonly #kernel: PerfKernel;
   readonly #caller: () => Task;
+  /** Closed, but still mapped. */
+  readonly #unlinked: Set<PerfEvent> = new Set();
 
   /** @param caller who calls, asked at each call: its rights may change. */
   constructor(kernel: PerfKernel, options: { readonly caller: () => Task; readonly fdsMax?: number }) {
@@ -52,8 +62,7 @@ export class ModelPerfCalls implements PerfSystemCalls {
       group: () => {
         if (this.files.full) throw failure('EMFILE', 'no fd is left');
         if (call.groupFd === -1) return null;
-        const leader = this.#event(call.groupFd, 'perf_event_open');
-        return (call.flags & PERF_FLAG_FD_NO_GROUP) !== 0 ? null : leader;
+        return this.#event(call.groupFd, 'perf_event_open');
       },
     });
     return this.files.add(event);
@@ -72,6 +81,18 @@ export class ModelPerfCalls implements PerfSystemCalls {
         return 0;
       case PERF_EVENT_IOC_RESET:
         this.#each(event, argument, (member) => control.reset(member));
+        return 0;
+      case PERF_EVENT_IOC_REFRESH:
+        this.#kernel.call(() => control.refresh(event, number(argument) | 0));
+        return 0;
+      case PERF_EVENT_IOC_SET_OUTPUT: {
+        const fd = number(argument) | 0;
+        const output = fd === -1 ? null : this.#event(fd, 'PERF_EVENT_IOC_SET_OUTPUT');
+        this.#kernel.rings.setOutput(event, output);
+        return 0;
+      }
+      case PERF_EVENT_IOC_PAUSE_OUTPUT:
+        this.#kernel.rings.pause(event, number(argument) !== 0);
         return 0;
       case PERF_EVENT_IOC_PERIOD:
         this.#setPeriod(event, pointed(argument, 8));
@@ -110,18 +131,41 @@ export class ModelPerfCalls implements PerfSystemCalls {
 
   poll(fd: number): number {
     const event = this.#event(fd, 'poll');
-    if (event.state === eventStates.error && event.pinned) return pollErr;
-    return pollHup;
+    const { ring, state } = event;
+    if (state <= eventStates.exit && (event.children === null || event.children.size === 0)) return pollHup;
+    if (state === eventStates.error && event.pinned) return pollErr;
+    if (ring === null) return pollHup;
+    const events = ring.pollEvents;
+    ring.pollEvents = 0;
+    return events;
+  }
+
+  mmap(fd: number, call: RingMapCall): MappedRing {
+    const event = this.#event(fd, 'mmap');
+    return this.#kernel.rings.map(event, call, this.#caller().credentials);
+  }
+
+  munmap(ring: MappedRing): void {
+    const mapped = this.#kernel.rings.mapped(ring);
+    this.#kernel.rings.unmap(mapped);
+    if (mapped.event.mappings > 0 || !this.#unlinked.delete(mapped.event)) return;
+    this.#kernel.control.destroy(mapped.event);
   }
 
   close(fd: number): void {
     const file = this.files.remove(fd);
     if (file === undefined) throw failure('EBADF', `fd ${fd} is not open`, 'close');
-    if (file.type === 'event') this.#kernel.control.destroy(file.event);
+    if (file.type !== 'event') return;
+    // A mapping holds the file.
+    if (file.event.mappings > 0) this.#unlinked.add(file.event);
+    else this.#kernel.control.destroy(file.event);
   }
 
   /** Closes whatever is open, as the end of the process does. */
   closeAll(): void {
+    this.#kernel.rings.unmapAll();
+    for (const event of this.#unlinked) this.#kernel.control.destroy(event);
+    this.#unlinked.clear();
     for (const fd of this.files.open()) this.close(fd);
   }
 
@@ -159,6 +203,11 @@ export class ModelPerfCalls implements PerfSystemCalls {
       );
     this.#kernel.control.setPeriod(event, value);
   }
+}
+
+function number(argument: IoctlArgument): number {
+  // Where a number is wanted, a pointer is one that nobody knows.
+  return typeof argument === 'number' ? argument : 0x7fff_0000;
 }
 
 /** The memory that an argument points to, at least `lengthBytes` of it. Throws `KernelError` EFAULT. */

@@ -7,6 +7,8 @@ import type { TaskSlots } from '../pmu/task-slots.ts';
 import type { EventContext } from './event-context.ts';
 import type { FileOwner } from './event-signals.ts';
 import { type EventState, eventStates } from './event-state.ts';
+import type { RingBuffer } from './ring-buffer.ts';
+import type { SampleFormat } from './sample-format.ts';
 
 /** Called on an overflow, in the exception; the default writes a sample to the event's ring. */
 export type OverflowHandler = (event: PerfEvent, frame: TrapFrame, handlerContext: unknown) => void;
@@ -83,6 +85,17 @@ export class PerfEvent implements PmuEvent {
   readonly pinned: boolean;
   /** Each hit is exactly one overflow: PERIOD is sampled, and there is no frequency. docs/spec/03 section 5. */
   readonly everyHitOverflows: boolean;
+  /** Where its records go, and those of its copies; an event that was opened alone has one. */
+  ring: RingBuffer | null = null;
+  /** Mappings by this event's own fd. */
+  mappings = 0;
+  /** Records that found no room. */
+  lost = 0;
+  /** How its records look; worked out with the first one. */
+  sampleFormat: SampleFormat | null = null;
+  /** In frequency mode: when it overflowed last, and what it had counted at the last tick. */
+  freqStampNs = 0;
+  freqCount = 0;
   overflowHandler: OverflowHandler | null = null;
   handlerContext: unknown = undefined;
   /** Overflows in tick {@link interruptsTick} of its CPU. docs/spec/03 section 6.2. */

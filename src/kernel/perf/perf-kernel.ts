@@ -23,8 +23,11 @@ import { inheritEvents, leaveTask, startProgram } from './inherit.ts';
 import { checkInvariants } from './invariants.ts';
 import { OverflowPath } from './overflow.ts';
 import { type OverflowHandler, PerfEvent } from './perf-event.ts';
+import { RingControl } from './ring-control.ts';
+import { RingOutput } from './ring-output.ts';
+import { Sampling } from './sampling.ts';
 import { classOf, Scheduler } from './scheduler.ts';
-import { throttleGroup, unthrottleGroup } from './throttle.ts';
+import { SideRecords } from './side-records.ts';
 
 /** HZ: timer interrupts of a CPU a second. */
 const ticksPerSecond = 250;
@@ -79,6 +82,12 @@ export class PerfKernel implements KernelEntry {
   /** What overflows do; signals and bpf programs hang themselves in here. */
   readonly overflow: OverflowPath;
   readonly signals: EventSignals;
+  /** Records into rings. */
+  readonly output: RingOutput;
+  readonly records: SideRecords;
+  readonly rings: RingControl;
+  /** Throttling and frequency. */
+  readonly sampling: Sampling;
   readonly limits: PerfLimits;
   /** Absent: built without hardware breakpoints. */
   readonly breakpoints: BreakpointPmu | undefined;
@@ -107,7 +116,10 @@ export class PerfKernel implements KernelEntry {
       paranoid: options.paranoid ?? 2,
       maxSampleRate: BigInt(options.maxSampleRate ?? 100_000),
     };
-    this.scheduler = new Scheduler(() => machine.nowNs());
+    this.scheduler = new Scheduler(
+      () => machine.nowNs(),
+      (event) => this.sampling.scheduledIn(event),
+    );
     this.breakpoints =
       arch === null
         ? undefined
@@ -135,14 +147,25 @@ export class PerfKernel implements KernelEntry {
       return state;
     });
     this.control = new EventControl(this);
+    this.output = new RingOutput({
+      machine,
+      scheduler: this.scheduler,
+      wake: (event) => this.overflow.wake(event),
+    });
+    this.records = new SideRecords(this.output, machine, (cpu) => this.cpuState(cpu).context);
+    this.sampling = new Sampling({ machine, records: this.records, scheduler: this.scheduler });
     this.overflow = new OverflowPath({
       currentCpu: () => this.cpuState(machine.currentCpu.number),
       maxSamplesPerTick: Math.ceil(Number(this.limits.maxSampleRate) / ticksPerSecond),
-      writeSample: () => {},
-      throttle: throttleGroup,
+      sampling: this.sampling,
+      writeSample: (event, frame) => this.output.writeSample(event, frame),
       disableOnly: (event) => this.control.disableOnly(event),
     });
     this.signals = new EventSignals(machine, this.overflow.hooks);
+    this.rings = new RingControl(this.control, {
+      onlineCpus: () => machine.cpus.reduce((online, cpu) => online + (cpu.online ? 1 : 0), 0),
+      paranoid: this.limits.paranoid,
+    });
     this.#hit = hitHandler(this.overflow);
     machine.boot(this);
   }
@@ -156,13 +179,15 @@ export class PerfKernel implements KernelEntry {
 
   /** Does `work` as one call into the kernel: the invariants are checked when the outermost one ends. */
   call<T>(work: () => T): T {
-    if (!this.#verify) return work();
     this.#depth++;
     try {
       return work();
     } finally {
       this.#depth--;
-      if (this.#depth === 0) checkInvariants(this);
+      if (this.#depth === 0) {
+        this.overflow.settle();
+        if (this.#verify) checkInvariants(this);
+      }
     }
   }
 
@@ -204,6 +229,7 @@ export class PerfKernel implements KernelEntry {
     pmu.init(event, attr, request.caller, request.parent ?? null);
     this.#nextId++;
     this.all.add(event);
+    this.sampling.created(event);
     return event;
   }
 
@@ -259,13 +285,17 @@ export class PerfKernel implements KernelEntry {
   switchTask(cpu: Cpu, _previous: Task | null, next: Task | null): void {
     const state = this.cpus[cpu.number]!; // every CPU has one
     if (this.#verify) this.call(() => this.scheduler.switchTask(state, next));
-    else this.scheduler.switchTask(state, next);
+    else {
+      this.scheduler.switchTask(state, next);
+      this.overflow.settle();
+    }
   }
 
   cloned(parent: Task, child: Task, kind: CloneKind): void {
     this.call(() => {
       inheritEvents(this, parent, child, kind);
       for (const observer of this.observers) observer.cloned(parent, child, kind);
+      this.records.forked(parent, child);
     });
   }
 
@@ -287,8 +317,7 @@ export class PerfKernel implements KernelEntry {
     this.call(() => {
       const state = this.cpuState(cpu.number);
       state.tick++;
-      for (const context of [state.context, state.taskContext])
-        for (const event of context?.events() ?? []) if (event.throttled) unthrottleGroup(event);
+      this.sampling.tick(state);
       this.scheduler.tick(state);
     });
   }

@@ -33,7 +33,7 @@ export function readEvent(control: EventControl, event: PerfEvent, lengthBytes: 
     words.push(control.totals(of).value);
     betweenValueAndId?.();
     if (has(PERF_FORMAT_ID)) words.push(of.top.id);
-    if (has(PERF_FORMAT_LOST)) words.push(0);
+    if (has(PERF_FORMAT_LOST)) words.push(of.lost);
   };
   if (has(PERF_FORMAT_GROUP)) {
     const { leader } = event;

@@ -31,9 +31,12 @@ export function classOf(leader: PerfEvent): SchedulingClass {
 /** Puts events onto CPUs and takes them off, and keeps their times. */
 export class Scheduler {
   readonly #nowNs: () => number;
+  readonly #scheduledIn: (event: PerfEvent) => void;
 
-  constructor(nowNs: () => number) {
+  /** `scheduledIn` is told of each event that comes onto a CPU. */
+  constructor(nowNs: () => number, scheduledIn: (event: PerfEvent) => void) {
     this.#nowNs = nowNs;
+    this.#scheduledIn = scheduledIn;
   }
 
   /** Brings the times of one event up to date; before each change of its or its leader's state. */
@@ -194,6 +197,7 @@ export class Scheduler {
     if (!event.pmu.add(event, on.image, started)) return false;
     event.state = eventStates.active;
     event.oncpu = on.cpu.number;
+    if (event.throttled) this.#scheduledIn(event);
     return true;
   }
 }

@@ -83,7 +83,11 @@ export class InstructionUnit {
       const at = operation.at + BigInt(done);
       const part = operation.bytes.subarray(done, done + unit);
       task.memory.write(at, part);
-      cpu.kernelAccess(lowWord(at), highWord(at), part.length, { store: true, ip: kernelCopyIp });
+      cpu.kernelAccess(lowWord(at), highWord(at), part.length, {
+        store: true,
+        ip: kernelCopyIp,
+        copy: { left: operation.bytes.length - done - part.length, next: at + BigInt(part.length) },
+      });
     }
   }
 }

@@ -13,6 +13,7 @@ import { joinPair } from '../../base/pair.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { KernelEntry } from '../../machine/kernel-entry.ts';
 import { SIGTRAP } from '../../uapi/signal.ts';
+import { type CopyProgress, SimFrame } from './sim-frame.ts';
 import { SimRegisters } from './sim-registers.ts';
 import type { SimTask } from './sim-task.ts';
 
@@ -43,7 +44,8 @@ export class SimCpu implements Cpu {
   /** Debug exceptions taken. */
   exceptions = 0;
   readonly #host: CpuHost;
-  readonly #frame: TrapFrame = { ipLow: 0, ipHigh: 0, userMode: true, flags: 0, status: 0 };
+  readonly #frame: SimFrame = new SimFrame({ userMode: true });
+  readonly #kernelFrame: SimFrame = new SimFrame({ userMode: false });
 
   constructor(number: number, host: CpuHost) {
     this.number = number;
@@ -92,11 +94,7 @@ export class SimCpu implements Cpu {
   /** Takes a debug exception from user mode, at an instruction pointer. */
   exception(bits: number, ipLow: number, ipHigh: number, task: SimTask): void {
     const frame = this.#frame;
-    frame.ipLow = ipLow;
-    frame.ipHigh = ipHigh;
-    frame.userMode = true;
-    frame.flags = task.processorFlags;
-    frame.status = task.debugStatus;
+    frame.enter({ ipLow, ipHigh, flags: task.processorFlags, status: task.debugStatus });
     this.#enter(bits, frame);
     const code = this.#host.kernel.debugException(this, frame);
     task.debugStatus = frame.status;
@@ -107,13 +105,8 @@ export class SimCpu implements Cpu {
 
   /** Takes a debug exception from kernel mode. */
   kernelException(bits: number, ipLow: number, ipHigh: number): void {
-    const frame: TrapFrame = {
-      ipLow,
-      ipHigh,
-      userMode: false,
-      flags: 0,
-      status: this.current?.debugStatus ?? 0,
-    };
+    const frame = this.#kernelFrame;
+    frame.enter({ ipLow, ipHigh, flags: 0, status: this.current?.debugStatus ?? 0 });
     this.#enter(bits, frame);
     const code = this.#host.kernel.debugException(this, frame);
     assert(code === 0, `a debug exception in the kernel gives no signal ${SIGTRAP}`);
@@ -125,10 +118,12 @@ export class SimCpu implements Cpu {
     addressLow: number,
     addressHigh: number,
     lenBytes: number,
-    options: { store: boolean; ip: bigint },
+    options: { readonly store: boolean; readonly ip: bigint; readonly copy?: CopyProgress },
   ): void {
     const bits = this.dataBits(addressLow, addressHigh, lenBytes, options.store);
-    if (bits !== 0) this.kernelException(bits, Number(options.ip & 0xffff_ffffn), Number(options.ip >> 32n));
+    if (bits === 0) return;
+    this.#kernelFrame.copy(options.copy);
+    this.kernelException(bits, Number(options.ip & 0xffff_ffffn), Number(options.ip >> 32n));
   }
 
   /** A MOV from or to a debug register by kernel code: a fault if DR7.GD is set, which clears GD. */

@@ -15,6 +15,7 @@ import { ProgramScheduler } from './program-scheduler.ts';
 import { advanceReplay } from './replay.ts';
 import { SignalUnit } from './signal-unit.ts';
 import { SimCpu } from './sim-cpu.ts';
+import { SimFrame } from './sim-frame.ts';
 import type { Disposition } from './sim-process.ts';
 import { SimTask } from './sim-task.ts';
 
@@ -28,7 +29,7 @@ const replayBudget = 4096;
 /** Root, with every capability. */
 export const rootCredentials: Credentials = {
   uid: 0,
-  capabilities: new Set<Capability>(['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL']),
+  capabilities: new Set<Capability>(['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK']),
 };
 
 /** What a machine is made of. */
@@ -52,6 +53,8 @@ export interface SpawnRequest {
   /** The CPU that it is bound to; default the one with the fewest living tasks, lowest number first. */
   readonly cpu?: number;
   readonly credentials?: Credentials;
+  /** The process that is told of its end; default none, 0. */
+  readonly parentPid?: number;
   /** First address of its code; default 0x400000. */
   readonly ip?: bigint;
 }
@@ -79,6 +82,7 @@ export class SimMachine implements Machine {
   readonly #log: ((line: string) => void) | undefined;
   readonly #instructions: InstructionUnit;
   readonly #signals: SignalUnit;
+  readonly #userFrame: SimFrame = new SimFrame({ userMode: true });
 
   constructor(options: SimMachineOptions) {
     assert(options.cpus >= 1 && options.cpus <= 4096, 'a machine has 1 to 4096 CPUs');
@@ -202,6 +206,7 @@ export class SimMachine implements Machine {
     const task = new SimTask({
       tid,
       pid: tid,
+      parentPid: request.parentPid ?? 0,
       name: request.name,
       credentials: request.credentials ?? rootCredentials,
       home: request.cpu === undefined ? this.#emptiestCpu() : this.#cpu(request.cpu),
@@ -235,13 +240,21 @@ export class SimMachine implements Machine {
   /** A thread or a child of `parent`. Throws the kernel's `KernelError`; then there is none. */
   clone(
     parent: SimTask,
-    options: { thread: boolean; program?: Program; name?: string; clearHandlers?: boolean },
+    options: {
+      thread: boolean;
+      program?: Program;
+      name?: string;
+      clearHandlers?: boolean;
+      /** CLONE_PARENT: a child of the parent's parent. */
+      keepParent?: boolean;
+    },
   ): SimTask {
     assert(parent.alive, 'only a living task can clone');
     const tid = this.#nextTid++;
     const child = new SimTask({
       tid,
       pid: options.thread ? parent.pid : tid,
+      parentPid: options.thread || options.keepParent === true ? parent.parentPid : parent.pid,
       name: options.name ?? parent.name,
       credentials: parent.credentials,
       home: parent.home,
@@ -251,7 +264,7 @@ export class SimMachine implements Machine {
     });
     child.blocked = parent.blocked;
     const clearHandlers = options.clearHandlers ?? false;
-    this.kernel.cloned(parent, child, { thread: options.thread, clearHandlers });
+    this.#inTask(parent, () => this.kernel.cloned(parent, child, { thread: options.thread, clearHandlers }));
     this.#add(child, options.program);
     return child;
   }
@@ -265,14 +278,16 @@ export class SimMachine implements Machine {
     task.process.exec();
     task.steps = undefined;
     task.replay = undefined;
-    this.kernel.executed(task);
+    this.#inTask(task, () => this.kernel.executed(task));
   }
 
   /** The task ends. */
   exit(task: SimTask): void {
     assert(task.alive, 'a task ends once');
-    task.alive = false;
-    this.kernel.exited(task);
+    this.#inTask(task, () => {
+      task.alive = false;
+      this.kernel.exited(task);
+    });
     if (task.cpu !== null) this.switchTo(task.cpu, null);
     this.#tasks.delete(task.tid);
     const threads = (this.#threads.get(task.pid) ?? 1) - 1;
@@ -284,6 +299,18 @@ export class SimMachine implements Machine {
       if (task.tid === task.pid) this.#zombies.set(task.tid, task);
     }
     this.#taskCounts[task.home.number]!--;
+  }
+
+  /** Does `work` as `task` does it itself: on its CPU, in its turn. */
+  #inTask(task: SimTask, work: () => void): void {
+    this.switchTo(task.home, task);
+    const before = this.#currentCpu;
+    this.#currentCpu = task.home;
+    try {
+      work();
+    } finally {
+      this.#currentCpu = before;
+    }
   }
 
   /** Makes `task` the one that `cpu` executes. */
@@ -347,6 +374,13 @@ export class SimMachine implements Machine {
     cpu.registers.powerOn();
     cpu.online = true;
     this.crossCall(cpu, () => this.kernel.cpuOnline(cpu));
+  }
+
+  userRegisters(task: Task): Uint32Array {
+    assert(task instanceof SimTask, 'a task of this machine');
+    const frame = this.#userFrame;
+    frame.enter({ ipLow: task.ipLow, ipHigh: task.ipHigh, flags: task.processorFlags, status: 0 });
+    return frame.registers;
   }
 
   // --- signals -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ const noSignals: ReadonlySet<number> = new Set();
 export class SimTask implements Task {
   readonly tid: number;
   readonly pid: number;
+  readonly parentPid: number;
   name: string;
   credentials: Credentials;
   alive = true;
@@ -54,6 +55,7 @@ export class SimTask implements Task {
   constructor(fields: {
     readonly tid: number;
     readonly pid: number;
+    readonly parentPid: number;
     readonly name: string;
     readonly credentials: Credentials;
     readonly home: SimCpu;
@@ -64,6 +66,7 @@ export class SimTask implements Task {
   }) {
     this.tid = fields.tid;
     this.pid = fields.pid;
+    this.parentPid = fields.parentPid;
     this.name = fields.name;
     this.credentials = fields.credentials;
     this.home = fields.home;
