@@ -37,11 +37,21 @@ const table: Readonly<
       ...['kernel/pmu', 'kernel/perf', 'kernel/core'],
     ],
   },
+  'kernel/ksym': { may: ['base', 'uapi', 'arch', 'machine', 'kernel/pmu', 'kernel/perf', 'kernel/core'] },
   scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
   'hosts/model': {
     may: [
       ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
-      ...['kernel/pmu', 'kernel/perf', 'kernel/core', 'kernel/ptrace', 'kernel/kgdb', 'gdb', 'scenario'],
+      ...[
+        'kernel/pmu',
+        'kernel/perf',
+        'kernel/core',
+        'kernel/ptrace',
+        'kernel/kgdb',
+        'kernel/ksym',
+        'gdb',
+        'scenario',
+      ],
     ],
   },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },

@@ -133,7 +133,10 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   },
   registers: { keys: { cpu: optional('integer'), vcpu: optional('text') }, modelOnly: true },
   kgdb: { keys: { packet: required('text') }, modelOnly: true },
-  ksym: { keys: { write: optional('text'), read: optional('text') }, modelOnly: true },
+  ksym: {
+    keys: { write: optional('text'), read: optional('text'), current: optional('boolean') },
+    modelOnly: true,
+  },
   registerWide: {
     keys: { as: required('newEvent'), attr: required('attr'), cpus: optional('integers') },
     modelOnly: true,

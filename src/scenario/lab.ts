@@ -133,6 +133,15 @@ export interface LabPtrace {
   stopped(name: string): LabStop | null | undefined;
 }
 
+/** The tracer of kernel symbols, by its files. */
+export interface LabKsym {
+  /** Makes it the current tracer, or another. */
+  setCurrent(current: boolean): void;
+  /** A line to `ksym_trace_filter`. Throws `KernelError`. */
+  write(line: string): void;
+  read(file: 'filter' | 'trace' | 'profile'): string;
+}
+
 /** What only a simulated machine can do. */
 export interface LabMachine {
   /** Debug registers of a CPU by name, "dr0" to "dr7" and "mask0" to "mask3". */
@@ -151,6 +160,8 @@ export interface LabMachine {
   ): void;
   /** A packet to the kernel debugger, and its reply; `null`: there is none (yet), or no debugger. */
   kgdb(packet: string): string | null;
+  /** The tracer of kernel symbols. */
+  readonly ksym: LabKsym;
   symbol(name: string): bigint | undefined;
   /**
    * Does `work`; at its `at`-th interruption point an NMI comes, with `handler`. Gives whether it came.

@@ -8,6 +8,7 @@ import type { Lab, LabMachine, LabMaker } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { LabCalls } from './lab-calls.ts';
 import { ModelHost } from './model-host.ts';
+import { ModelKsym } from './model-ksym.ts';
 import { ModelLabPtrace } from './model-lab-ptrace.ts';
 import { ModelLabTasks } from './model-lab-tasks.ts';
 import { TracedActs } from './traced-acts.ts';
@@ -17,6 +18,7 @@ const kernelIp = 0xffff_ffff_8100_0000n;
 class ModelLabMachine implements LabMachine {
   readonly #host: ModelHost;
   readonly #wides: Map<string, { wide: WideBreakpoint | null; hits: number }> = new Map();
+  #ksym: ModelKsym | undefined;
 
   constructor(host: ModelHost) {
     this.#host = host;
@@ -83,6 +85,11 @@ class ModelLabMachine implements LabMachine {
     );
   }
 
+  get ksym(): ModelKsym {
+    this.#ksym ??= new ModelKsym(this.#host);
+    return this.#ksym;
+  }
+
   kgdb(packet: string): string | null {
     return this.#host.kgdb().packet(packet);
   }
@@ -108,6 +115,7 @@ class ModelLabMachine implements LabMachine {
 
   /** Removes what the scenario registered and left. */
   close(): void {
+    this.#ksym?.close();
     for (const { wide } of this.#wides.values()) this.#host.core.unregisterWide(wide);
   }
 }

@@ -1,5 +1,5 @@
 import type { LabMachine } from '../lab.ts';
-import { attrOf, resolveAddress } from '../values.ts';
+import { attrOf, resolveAddress, StepError } from '../values.ts';
 import { done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
 
 /** Steps that only a simulated machine can do, but for an NMI, which runs other steps. docs/spec/09 "Steps". */
@@ -23,6 +23,15 @@ export function machineSteps(context: StepContext, machine: LabMachine): StepHan
       return { errno: 0, hits };
     },
     kgdb: (keys) => ({ errno: 0, reply: machine.kgdb(String(keys.packet)) }),
+    ksym: (keys) => {
+      if (typeof keys.current === 'boolean') machine.ksym.setCurrent(keys.current);
+      if (keys.write !== undefined) machine.ksym.write(String(keys.write));
+      const { read } = keys;
+      if (read === undefined) return done;
+      if (read !== 'filter' && read !== 'trace' && read !== 'profile')
+        throw new StepError('"read" is "filter", "trace" or "profile"');
+      return { errno: 0, text: machine.ksym.read(read) };
+    },
     cpuOffline: (keys) => {
       machine.cpuOffline(context.number(keys, 'cpu', 0));
       return done;
