@@ -111,10 +111,10 @@ describe('running scenarios', () => {
   });
 
   it('skips a scenario with a step that the kernel cannot do, with the reason', async () => {
-    const report = await run(header, '{"step": "spawn", "task": "A"}', '{"step": "kgdb", "packet": "g"}');
+    const report = await run(header, '{"step": "spawn", "task": "A"}', '{"step": "vm", "as": "v"}');
     expect(report.scenarios[0]).toMatchObject({
       status: 'skipped',
-      reason: 'model cannot do "kgdb" (line 3)',
+      reason: 'model cannot do "vm" (line 3)',
     });
   });
 
