@@ -1,6 +1,7 @@
 import type { ByteSource } from '../base/byte-source.ts';
 import { type DebugFileAccess, findDebugFile } from './debug-files.ts';
 import { type DebugInfo, type DebugInfoSearch, openDebugInfo } from './debug-info.ts';
+import { DebugData } from './dwarf/debug-data.ts';
 import { ElfError } from './elf-error.ts';
 import { ElfFile } from './elf-file.ts';
 import type { Mapping } from './maps.ts';
@@ -19,6 +20,7 @@ export class MappedFile {
   #error: ElfError | undefined;
   #symbols: SymbolTable | undefined;
   #debugPath: string | undefined;
+  #debugData: DebugData | undefined;
   #debugSearch: DebugInfoSearch | undefined;
 
   constructor(image: ProcessImage, mapping: Mapping) {
@@ -46,6 +48,14 @@ export class MappedFile {
   /** Its debug information, in this file or another; found at the first use, `undefined` where there is none. */
   get debugInfo(): DebugInfo | undefined {
     return this.#searchDebug()?.info;
+  }
+
+  /** Its debug information as names and types; `undefined` where there is none. */
+  get debugData(): DebugData | undefined {
+    const info = this.debugInfo;
+    if (info === undefined) return undefined;
+    this.#debugData ??= new DebugData(info, { cache: this.#image.cache, identity: this.file?.buildId });
+    return this.#debugData;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { DebugInfo } from './debug-info.ts';
+import type { DebugData } from './dwarf/debug-data.ts';
 import type { ElfError } from './elf-error.ts';
 import type { ElfFile } from './elf-file.ts';
 import type { MappedFile } from './mapped-file.ts';
@@ -72,6 +73,11 @@ export class Module {
   /** Its debug information, found at the first use; `undefined` where there is none. */
   get debugInfo(): DebugInfo | undefined {
     return this.#mappedFile.debugInfo;
+  }
+
+  /** Its debug information as names and types; `undefined` where there is none. */
+  get debugData(): DebugData | undefined {
+    return this.#mappedFile.debugData;
   }
 
   /** Why debug information that seems to be there is not used, in one line. Looks for it. */

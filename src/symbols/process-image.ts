@@ -1,4 +1,5 @@
 import type { ByteSource } from '../base/byte-source.ts';
+import type { SymbolCache } from './dwarf/debug-data.ts';
 import type { Mapping } from './maps.ts';
 import type { SymbolTools } from './symbol-tools.ts';
 
@@ -16,6 +17,8 @@ export interface ProcessImage {
   readMemory?(address: bigint, lengthBytes: number): Uint8Array | undefined;
   /** The text of /tmp/perf-PID.map as it is now. */
   jitMap?(): string | undefined;
+  /** Where names that were found are kept. */
+  readonly cache?: SymbolCache | undefined;
   /** Without them names stay mangled and compressed sections unread. */
   readonly tools?: SymbolTools;
 }

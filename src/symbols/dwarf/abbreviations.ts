@@ -1,5 +1,5 @@
 import { ByteCursor } from './byte-cursor.ts';
-import { DW_AT_sibling, DW_FORM_implicit_const } from './constants.ts';
+import { DW_AT_declaration, DW_AT_sibling, DW_FORM_implicit_const } from './constants.ts';
 import { DwarfError } from './dwarf-error.ts';
 import { fixedFormBytes, type UnitEncoding } from './forms.ts';
 import type { DwarfSections } from './sections.ts';
@@ -15,6 +15,8 @@ export interface Abbreviation {
   /** Bytes of all values together, where that never changes; else -1. */
   readonly fixedBytes: number;
   readonly hasSibling: boolean;
+  /** Has DW_AT_declaration: no entry of the code is a definition. */
+  readonly isDeclaration: boolean;
 }
 
 /** The abbreviations of some units: by code, which compilers count from 1. */
@@ -81,11 +83,13 @@ function parseOne(cursor: ByteCursor, unit: UnitEncoding): Abbreviation {
   let implicit: Map<number, bigint> | undefined;
   let fixedBytes = 0;
   let hasSibling = false;
+  let isDeclaration = false;
   for (;;) {
     const attribute = cursor.uleb();
     const form = cursor.uleb();
     if (attribute === 0 && form === 0) break;
     if (attribute === DW_AT_sibling) hasSibling = true;
+    if (attribute === DW_AT_declaration) isDeclaration = true;
     if (form === DW_FORM_implicit_const) {
       implicit ??= new Map();
       implicit.set(specs.length / 2, cursor.slebBig());
@@ -94,5 +98,5 @@ function parseOne(cursor: ByteCursor, unit: UnitEncoding): Abbreviation {
     const bytes = fixedFormBytes(form, unit);
     fixedBytes = bytes === undefined || fixedBytes < 0 ? -1 : fixedBytes + bytes;
   }
-  return { tag, hasChildren, specs, implicit, fixedBytes, hasSibling };
+  return { tag, hasChildren, specs, implicit, fixedBytes, hasSibling, isDeclaration };
 }

@@ -28,6 +28,8 @@ export interface Declaration {
   readonly external: boolean;
   /** The name that the linker knows it by, where it is another. */
   readonly linkageName: string | undefined;
+  /** Of split debug information: the unit of the module that stands for the one in its own file, which offsets are in. */
+  readonly skeleton?: number | undefined;
   /** The source file that the unit is made of, and its folder, as the compiler was told. */
   readonly sourceFile: string;
 }
@@ -64,6 +66,10 @@ const kinds: ReadonlyMap<number, 'variable' | 'type' | 'function'> = new Map([
   [dw.DW_TAG_base_type, 'type'],
   [dw.DW_TAG_subprogram, 'function'],
 ]);
+
+/** The same as flags, to be asked for every entry. */
+const isWanted = new Uint8Array(0x1_0000);
+for (const tag of kinds.keys()) isWanted[tag] = 1;
 
 interface Named {
   readonly offset: number;
@@ -120,10 +126,12 @@ class UnitScan {
       let at: number | undefined = definition.of;
       for (let i = 0; i < 4 && at !== undefined && !byOffset.has(at); i++) at = chains.get(at);
       const named = at === undefined ? undefined : byOffset.get(at);
-      if (named === undefined || kinds.get(named.tag) !== 'variable') continue;
-      if (!this.#file.entry(definition.offset).has(dw.DW_AT_location)) continue;
+      if (named === undefined) continue;
+      const kind = kinds.get(named.tag);
+      const entry = this.#file.entry(definition.offset);
+      if (kind === 'variable' ? !entry.has(dw.DW_AT_location) : !entry.has(dw.DW_AT_low_pc)) continue;
       defined.add(named.offset);
-      add(named, definition, 'variable');
+      if (kind === 'variable' || kind === 'function') add(named, definition, kind);
     }
     for (const named of this.#named) {
       const kind = kinds.get(named.tag);
@@ -139,15 +147,14 @@ class UnitScan {
     while (entry.next()) {
       const { depth, tag } = entry;
       scopes[depth] = entry.offset;
-      if (!kinds.has(tag)) {
-        if (tag === dw.DW_TAG_formal_parameter || tag === dw.DW_TAG_subroutine_type) entry.skipChildren();
-        continue;
-      }
+      if (isWanted[tag] !== 1) continue;
+      // A function that is only declared has nothing but parameters in it.
+      if (tag === dw.DW_TAG_subprogram && entry.isDeclaration) entry.skipChildren();
       if (entry.has(dw.DW_AT_name)) {
         const key = entry.stringKey(dw.DW_AT_name);
         const isName = key === undefined ? entry.string(dw.DW_AT_name) === this.#name : this.#keys.has(key);
         if (isName) this.#note(entry, scopes.slice(1, depth));
-      } else if (tag === dw.DW_TAG_variable) {
+      } else if (tag === dw.DW_TAG_variable || tag === dw.DW_TAG_subprogram) {
         const of = entry.reference(dw.DW_AT_specification) ?? entry.reference(dw.DW_AT_abstract_origin);
         if (of !== undefined && of.file === this.#file) {
           this.#definitions.push({ offset: entry.offset, of: of.offset });
@@ -221,7 +228,6 @@ function scopesOf(file: DwarfFile, unit: UnitHeader, offset: number): number[] {
   const entry = file.read(unit);
   const scopes: number[] = [];
   while (entry.next() && entry.offset < offset) {
-    scopes.length = entry.depth;
     scopes[entry.depth] = entry.offset;
   }
   if (entry.offset !== offset) return [];

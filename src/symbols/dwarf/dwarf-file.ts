@@ -45,6 +45,7 @@ export class DwarfFile {
   readonly #infoBytes: number;
   #units: readonly UnitHeader[] | undefined;
   #problem: DwarfError | undefined;
+  #lastLoaded: LoadedUnit | undefined;
   readonly #loaded: Map<number, LoadedUnit> = new Map();
   readonly #bases: Map<number, UnitBases> = new Map();
   readonly #isC: Map<number, boolean> = new Map();
@@ -83,8 +84,26 @@ export class DwarfFile {
     return this.#units;
   }
 
+  /** The unit that begins at `offset`: found without reading the headers of those before it. */
+  unitStartingAt(offset: number): UnitHeader {
+    const known = this.#loaded.get(offset);
+    if (known !== undefined) return known;
+    if (this.#units !== undefined) return this.#unitAt(offset);
+    return this.#header(offset);
+  }
+
   /** The unit that `offset` is in. */
   unitAt(offset: number): LoadedUnit {
+    // Most entries are in the unit that was just read, and a unit that is known needs no list of all.
+    const last = this.#lastLoaded;
+    if (last !== undefined && offset >= last.offset && offset < last.end) return last;
+    if (this.#loaded.size <= mostSearched) {
+      for (const unit of this.#loaded.values()) if (offset >= unit.offset && offset < unit.end) return unit;
+    }
+    return this.load(this.#unitAt(offset));
+  }
+
+  #unitAt(offset: number): UnitHeader {
     const units = this.units();
     let low = 0;
     let high = units.length;
@@ -96,7 +115,7 @@ export class DwarfFile {
     }
     const unit = units[low - 1];
     if (unit === undefined || offset >= unit.end) throw new DwarfError(this.name, `no unit at ${offset}`);
-    return this.load(unit);
+    return unit;
   }
 
   /** A unit made ready to be read; kept. */
@@ -110,6 +129,7 @@ export class DwarfFile {
       };
       this.#loaded.set(unit.offset, loaded);
     }
+    this.#lastLoaded = loaded;
     return loaded;
   }
 
@@ -202,18 +222,22 @@ export class DwarfFile {
     return this.sections.range(section, inTypes ? offset - this.#infoBytes : offset, lengthBytes);
   }
 
+  #header(offset: number): UnitHeader {
+    const inTypes = offset >= this.#infoBytes;
+    const end = inTypes ? this.#infoBytes + this.sections.sizeBytes('types') : this.#infoBytes;
+    const bytes = this.#infoRange(offset, Math.min(mostHeaderBytes, end - offset));
+    return readUnitHeader(bytes, { file: this.name, offset, end, inTypes });
+  }
+
   #readUnits(): UnitHeader[] {
     const units: UnitHeader[] = [];
-    const infoEnd = this.#infoBytes;
-    const ranges = [
-      { at: 0, end: infoEnd, inTypes: false },
-      { at: infoEnd, end: infoEnd + this.sections.sizeBytes('types'), inTypes: true },
-    ];
-    for (const { at, end, inTypes } of ranges) {
-      for (let offset = at; offset < end; ) {
+    for (const [start, end] of [
+      [0, this.#infoBytes],
+      [this.#infoBytes, this.#infoBytes + this.sections.sizeBytes('types')],
+    ] as const) {
+      for (let offset = start; offset < end; ) {
         try {
-          const bytes = this.#infoRange(offset, Math.min(mostHeaderBytes, end - offset));
-          const unit = readUnitHeader(bytes, { file: this.name, offset, end, inTypes });
+          const unit = this.#header(offset);
           units.push(unit);
           offset = unit.end;
         } catch (error) {
@@ -227,5 +251,7 @@ export class DwarfFile {
   }
 }
 
+/** With more units than that, the list of all is faster to search. */
+const mostSearched = 16;
 /** DW_LANG_C89, C, C99, C11, C17. */
 const languagesOfC: ReadonlySet<number> = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);

@@ -66,6 +66,11 @@ export class EntryReader {
     return this;
   }
 
+  /** Whether it has DW_AT_declaration. */
+  get isDeclaration(): boolean {
+    return this.#abbreviation.isDeclaration;
+  }
+
   get hasChildren(): boolean {
     return this.#abbreviation.hasChildren;
   }
@@ -406,4 +411,5 @@ const noAbbreviation: Abbreviation = {
   implicit: undefined,
   fixedBytes: 0,
   hasSibling: false,
+  isDeclaration: false,
 };

@@ -62,30 +62,52 @@ function matches(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
   return true;
 }
 
-/** Calls `found` with every place where the bytes of one of `offsets`, or of `name`, end. One pass. */
+/**
+ * Calls `found` with places, ascending, that cover all where the bytes of one of `offsets`, or of `name`, are. One pass
+ * over four bytes at a time, with a filter of 64 Ki flags by the low half of what is looked for.
+ */
 function searchReferences(
   info: Uint8Array,
   name: Uint8Array,
   offsets: ReadonlySet<number>,
   found: (at: number) => void,
 ): void {
-  // A filter of 64 Ki bits by the low half of what is looked for: one look for most of the bytes.
+  // The bytes that an inline name ends with, and what of a window of four bytes they are.
+  const tailBytes = Math.min(4, name.length);
+  const mask = tailBytes === 4 ? 0xffff_ffff : (1 << (tailBytes * 8)) - 1;
+  let tail = 0;
+  for (let i = 0; i < tailBytes; i++) tail |= name[name.length - tailBytes + i]! << (i * 8); // within the name
+  const tailStart = name.length - tailBytes;
   const filter = new Uint8Array(0x1_0000);
   for (const offset of offsets) filter[offset & 0xffff] = 1;
-  const tailBytes = Math.min(4, name.length);
-  const shift = 32 - tailBytes * 8;
-  let tail = 0;
-  for (let i = 0; i < tailBytes; i++) {
-    tail |= name[name.length - tailBytes + i]! << (i * 8 + shift); // within the name
+  filter[tail & 0xffff] = 1;
+  const check = (window: number, at: number): void => {
+    const isTail = ((window ^ tail) & mask) === 0 && matches(info, at - tailStart, name);
+    if (isTail || offsets.has(window >>> 0)) found(at);
+  };
+  const words = wordsOf(info);
+  const last = words.length - 1;
+  let word = words[0] ?? 0;
+  for (let i = 0; i < last; i++) {
+    const next = words[i + 1]!; // i < last
+    if (filter[word & 0xffff] === 1) check(word, i * 4);
+    if (filter[(word >>> 8) & 0xffff] === 1) check((word >>> 8) | (next << 24), i * 4 + 1);
+    if (filter[word >>> 16] === 1) check((word >>> 16) | (next << 16), i * 4 + 2);
+    if (filter[(word >>> 24) | ((next & 0xff) << 8)] === 1) check((word >>> 24) | (next << 8), i * 4 + 3);
+    word = next;
   }
-  tail >>>= shift;
-  let word = 0;
-  const { length } = info;
-  for (let at = 0; at < length; at++) {
-    word = (word >>> 8) | (info[at]! << 24); // in bounds
-    if (filter[word & 0xffff] === 1 && offsets.has(word >>> 0)) found(at);
-    if (word >>> shift === tail && matches(info, at + 1 - name.length, name)) found(at);
+  // The last bytes, behind which zeros are taken to be.
+  for (let at = Math.max(0, last) * 4; at < info.length; at++) {
+    let window = 0;
+    for (let i = 0; i < 4; i++) window |= (info[at + i] ?? 0) << (i * 8);
+    check(window, at);
   }
+}
+
+/** The whole words of some bytes. Little-endian, as the machines that this runs on are. */
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >>> 2);
 }
 
 /** Marks the unit that an offset is in; offsets come ascending. */

@@ -1,0 +1,47 @@
+import type { ByteSource } from '../base/byte-source.ts';
+import type { SymbolCache } from './dwarf/debug-data.ts';
+import { ElfFile } from './elf-file.ts';
+import type { Mapping } from './maps.ts';
+import type { ProcessImage } from './process-image.ts';
+import type { SymbolTools } from './symbol-tools.ts';
+
+/** A file to look names up in, as if it were loaded where its own addresses say. */
+export interface FileImageParts {
+  readonly path: string;
+  readonly source: ByteSource;
+  /** Opens other files: debug information may be beside the file. */
+  readonly openPath: (path: string) => ByteSource | undefined;
+  readonly tools?: SymbolTools;
+  readonly cache?: SymbolCache | undefined;
+}
+
+/** A process image of a file that does not run. Throws an `ElfError` for what is no ELF file. */
+export function fileImage(parts: FileImageParts): ProcessImage {
+  const { path, source, openPath, tools, cache } = parts;
+  const file = ElfFile.open(source, path, tools?.decompress);
+  const mappings: Mapping[] = file.segments.map((segment) => {
+    const start = segment.vaddr & ~pageMask;
+    return {
+      start,
+      end: (segment.vaddr + segment.memBytes + pageMask) & ~pageMask,
+      readable: segment.readable,
+      writable: segment.writable,
+      executable: segment.executable,
+      shared: false,
+      offset: segment.offset & ~pageMask,
+      device: '00:00',
+      inode: 1n,
+      path,
+    };
+  });
+  return {
+    mappings: () => mappings,
+    openMapped: () => source,
+    openPath,
+    executablePath: () => path,
+    ...(tools === undefined ? {} : { tools }),
+    cache,
+  };
+}
+
+const pageMask = 4095n;
