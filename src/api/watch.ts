@@ -12,6 +12,7 @@ import { type ArmedInfo, type EndReason, WatchSession } from '../watch/watch-ses
 import { findProgram } from './find-program.ts';
 import { x86Decoder } from './instruction-decoder.ts';
 import { machineSurface } from './machine-surface.ts';
+import { symbolResources } from './symbol-resources.ts';
 
 /** What to watch, and how. Exactly one of `pid`, `tid`, `command`, `cpus` and `memory` is given. */
 export interface WatchOptions {
@@ -106,6 +107,7 @@ export class Watch implements AsyncIterable<WatchBatch> {
       surface,
       target,
       requests,
+      symbols: symbolResources(),
       ...(options.stacks === undefined ? {} : { stacks: options.stacks }),
       ...(options.scriptFrames === undefined ? {} : { scriptFrames: options.scriptFrames }),
       ...(options.userOnly === undefined ? {} : { userOnly: options.userOnly }),

@@ -1,5 +1,6 @@
 import { x86Decoder } from '../api/instruction-decoder.ts';
 import { machineSurface } from '../api/machine-surface.ts';
+import { symbolResources } from '../api/symbol-resources.ts';
 import type { ModelScenario } from '../hosts/model/model-scenario.ts';
 import type { Surface } from '../surface/surface.ts';
 import { parseWatchRequest } from '../watch/watch-request.ts';
@@ -59,6 +60,7 @@ export async function openSession(
       surface,
       target,
       requests,
+      symbols: symbolResources(),
       userOnly: flags.userOnly === true,
       ...more,
       ...(surface.kernel.live && surface.kernel.machine === 'x86_64' ? { decoder: x86Decoder() } : {}),

@@ -1,9 +1,7 @@
 import type { ByteSource } from '../base/byte-source.ts';
-import type { SymbolCache } from './dwarf/debug-data.ts';
 import { ElfFile } from './elf-file.ts';
 import type { Mapping } from './maps.ts';
-import type { ProcessImage } from './process-image.ts';
-import type { SymbolTools } from './symbol-tools.ts';
+import type { ProcessImage, SymbolResources } from './process-image.ts';
 
 /** A file to look names up in, as if it were loaded where its own addresses say. */
 export interface FileImageParts {
@@ -11,14 +9,13 @@ export interface FileImageParts {
   readonly source: ByteSource;
   /** Opens other files: debug information may be beside the file. */
   readonly openPath: (path: string) => ByteSource | undefined;
-  readonly tools?: SymbolTools;
-  readonly cache?: SymbolCache | undefined;
+  readonly resources?: SymbolResources;
 }
 
 /** A process image of a file that does not run. Throws an `ElfError` for what is no ELF file. */
 export function fileImage(parts: FileImageParts): ProcessImage {
-  const { path, source, openPath, tools, cache } = parts;
-  const file = ElfFile.open(source, path, tools?.decompress);
+  const { path, source, openPath, resources } = parts;
+  const file = ElfFile.open(source, path, resources?.tools?.decompress);
   const mappings: Mapping[] = file.segments.map((segment) => {
     const start = segment.vaddr & ~pageMask;
     return {
@@ -39,8 +36,7 @@ export function fileImage(parts: FileImageParts): ProcessImage {
     openMapped: () => source,
     openPath,
     executablePath: () => path,
-    ...(tools === undefined ? {} : { tools }),
-    cache,
+    ...resources,
   };
 }
 

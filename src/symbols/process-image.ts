@@ -3,8 +3,16 @@ import type { SymbolCache } from './dwarf/debug-data.ts';
 import type { Mapping } from './maps.ts';
 import type { SymbolTools } from './symbol-tools.ts';
 
+/** What reading names takes besides the files: what this folder cannot have itself. */
+export interface SymbolResources {
+  /** Without them names stay mangled and compressed sections unread. */
+  readonly tools?: SymbolTools | undefined;
+  /** Where names that were found are kept. */
+  readonly cache?: SymbolCache | undefined;
+}
+
 /** A process as an {@link AddressSpace} sees it. What cannot be had is `undefined`, never an exception. */
-export interface ProcessImage {
+export interface ProcessImage extends SymbolResources {
   /** What /proc/PID/maps says now; empty when the process is gone. */
   mappings(): readonly Mapping[];
   /** The file behind a mapping, even where it has been deleted or lies in another mount namespace. */
@@ -17,8 +25,4 @@ export interface ProcessImage {
   readMemory?(address: bigint, lengthBytes: number): Uint8Array | undefined;
   /** The text of /tmp/perf-PID.map as it is now. */
   jitMap?(): string | undefined;
-  /** Where names that were found are kept. */
-  readonly cache?: SymbolCache | undefined;
-  /** Without them names stay mangled and compressed sections unread. */
-  readonly tools?: SymbolTools;
 }

@@ -5,6 +5,7 @@ import type { Surface } from '../surface/surface.ts';
 import { AddressSpace } from '../symbols/address-space.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import { Kallsyms } from '../symbols/kallsyms.ts';
+import type { SymbolResources } from '../symbols/process-image.ts';
 import { findAccessingInstruction } from './instructions/find-accessing-instruction.ts';
 import { FunctionSweeps } from './instructions/function-sweeps.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
@@ -41,6 +42,8 @@ interface ProcessCode {
 /** What a session needs to name code. */
 export interface CodeSitesParts {
   readonly surface: Surface;
+  /** For names and debug information. */
+  readonly symbols?: SymbolResources | undefined;
   /** Absent on machines whose instructions are not decoded. */
   readonly decoder?: InstructionDecoder;
   /** The process that created another, if known: a child that is gone had its parent's code. */
@@ -232,7 +235,7 @@ export class CodeSites {
   #process(pid: number): ProcessCode {
     const known = this.#processes.get(pid);
     if (known !== undefined) return known;
-    const image = new SurfaceProcessImage(this.#parts.surface, pid);
+    const image = new SurfaceProcessImage(this.#parts.surface, pid, this.#parts.symbols);
     const space = new AddressSpace(image);
     if (space.mappings().length === 0) {
       // It is gone. A forked child had the code of the process that created it.

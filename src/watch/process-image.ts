@@ -3,7 +3,7 @@ import { KernelError } from '../base/kernel-error.ts';
 import type { OpenFile } from '../surface/files.ts';
 import type { Surface } from '../surface/surface.ts';
 import { type Mapping, parseMaps } from '../symbols/maps.ts';
-import type { ProcessImage } from '../symbols/process-image.ts';
+import type { ProcessImage, SymbolResources } from '../symbols/process-image.ts';
 
 /** A process of a surface as an address space sees it. Keeps the files it opened until `close`. */
 export class SurfaceProcessImage implements ProcessImage {
@@ -13,7 +13,12 @@ export class SurfaceProcessImage implements ProcessImage {
   readonly #surface: Surface;
   readonly #open: OpenFile[] = [];
 
-  constructor(surface: Surface, pid: number) {
+  readonly tools: SymbolResources['tools'];
+  readonly cache: SymbolResources['cache'];
+
+  constructor(surface: Surface, pid: number, resources: SymbolResources = {}) {
+    this.tools = resources.tools;
+    this.cache = resources.cache;
     this.#surface = surface;
     this.pid = pid;
     this.#tid = liveThread(surface, pid);

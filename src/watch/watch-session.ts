@@ -4,6 +4,7 @@ import { fixedSampleBytes, registerBytes, type SampleLayout } from '../ring/samp
 import type { HangupWait, HitDrain } from '../surface/events.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { LaunchedTask } from '../surface/tasks.ts';
+import type { SymbolResources } from '../symbols/process-image.ts';
 import { Armed, type WatchCounts } from './arm.ts';
 import { armNamed } from './arm-named.ts';
 import { CodeSites } from './code-sites.ts';
@@ -39,6 +40,8 @@ export interface SessionOptions {
   readonly userOnly?: boolean;
   /** End after so many hits; the last batch is cut there. */
   readonly maxHits?: number;
+  /** Libraries and a cache for names and debug information. */
+  readonly symbols?: SymbolResources;
   /** Tells which instruction accessed; without one the reported address is shown. */
   readonly decoder?: InstructionDecoder;
 }
@@ -146,6 +149,7 @@ export class WatchSession {
     const names = new TaskNames(tasks);
     const sites = new CodeSites({
       surface,
+      symbols: options.symbols,
       ...(options.decoder === undefined ? {} : { decoder: options.decoder }),
       parentOf: (pid) => names.parentOf(pid),
     });
