@@ -26,7 +26,7 @@ const table: Readonly<
   machine: { may: ['base', 'uapi', 'arch'] },
   'machines/sim': { may: ['base', 'uapi', 'arch', 'arch/x86', 'machine'] },
   'kernel/pmu': { may: ['base', 'uapi', 'arch', 'machine'] },
-  'kernel/perf': { may: ['base', 'uapi', 'ring', 'arch', 'machine', 'surface', 'kernel/pmu'] },
+  'kernel/perf': { may: ['base', 'uapi', 'ring', 'bpf', 'arch', 'machine', 'surface', 'kernel/pmu'] },
   'kernel/core': { may: ['base', 'uapi', 'arch', 'machine', 'kernel/pmu', 'kernel/perf'] },
   'kernel/ptrace': {
     may: ['base', 'uapi', 'arch', 'arch/x86', 'machine', 'kernel/pmu', 'kernel/perf', 'kernel/core'],
@@ -41,7 +41,7 @@ const table: Readonly<
   scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
   'hosts/model': {
     may: [
-      ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
+      ...['base', 'uapi', 'ring', 'bpf', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
       ...[
         'kernel/pmu',
         'kernel/perf',
@@ -55,14 +55,14 @@ const table: Readonly<
     ],
   },
   linux: { may: ['base', 'uapi', 'ring', 'surface'], node: true, packages: ['koffi'] },
-  'hosts/live': { may: ['base', 'uapi', 'ring', 'surface', 'linux', 'scenario'], node: true },
+  'hosts/live': { may: ['base', 'uapi', 'ring', 'bpf', 'surface', 'linux', 'scenario'], node: true },
   symbols: { may: ['base'] },
   watch: {
     may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols', 'bpf'],
     packages: ['iced-x86'],
   },
   api: {
-    may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch'],
+    may: ['base', 'uapi', 'ring', 'bpf', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch'],
     node: true,
     packages: ['iced-x86', 'fzstd'],
   },

@@ -37,6 +37,8 @@ export interface Machine {
   hold(task: Task, reason: SignalInfo): void;
   /** Undoes {@link hold}; what it was stopped with is forgotten. */
   release(task: Task): void;
+  /** Bytes of a task's memory; `undefined`: nothing is mapped there. */
+  readUser(task: Task, address: bigint, lengthBytes: number): Uint8Array | undefined;
   /** The address of a kernel symbol. */
   symbol(name: string): bigint | undefined;
   /** Makes `kernel` the one that this machine enters. Once. */

@@ -2,7 +2,7 @@ import type { Cpu } from './cpu.ts';
 import type { SignalInfo } from './signal-info.ts';
 
 /** Capabilities that the layer asks for. Source: capabilities(7). */
-export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL' | 'IPC_LOCK';
+export type Capability = 'SYS_ADMIN' | 'PERFMON' | 'SYS_PTRACE' | 'KILL' | 'IPC_LOCK' | 'BPF';
 
 /** Who a task is. */
 export interface Credentials {

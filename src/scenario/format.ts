@@ -96,6 +96,7 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
       flags: optional('integer'),
     },
   },
+  bpf: { keys: { as: required('text'), program: required('text') } },
   modify: { keys: { ...onEvent, attr: required('attr') } },
   ioctl: { keys: { ...onEvent, request: required('any'), arg: optional('any') } },
   read: { keys: { ...onEvent, bytes: optional('integer') } },

@@ -169,6 +169,12 @@ export interface LabMachine {
   withNmi(at: number, handler: () => void, work: () => void): boolean;
 }
 
+/** bpf programs that scenarios know by name. */
+export interface LabBpf {
+  /** What loads the program of that name and gives its fd, which the lab closes; `undefined`: there is none. */
+  program(name: string): (() => number) | undefined;
+}
+
 /**
  * A place where scenarios run: one kernel with tasks, made for one scenario. What it cannot do is an absent object, and
  * a scenario that needs it is skipped with the reason.
@@ -180,6 +186,7 @@ export interface Lab {
   readonly calls: PerfSystemCalls;
   readonly tasks: LabTasks;
   readonly machine?: LabMachine;
+  readonly bpf?: LabBpf;
   readonly ptrace?: LabPtrace;
   /** Why it cannot do a step, where that is not told by an absent object. */
   lacks?(step: ScenarioStep): string | undefined;

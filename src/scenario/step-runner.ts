@@ -1,6 +1,7 @@
 import { isKernelError } from '../base/kernel-error.ts';
 import type { ScenarioStep } from './format.ts';
 import type { Awaitable, Lab, LabMachine } from './lab.ts';
+import { bpfSteps } from './steps/bpf-steps.ts';
 import { eventSteps } from './steps/event-steps.ts';
 import { machineSteps } from './steps/machine-steps.ts';
 import { ptraceSteps } from './steps/ptrace-steps.ts';
@@ -37,6 +38,7 @@ export class StepRunner {
     this.#handlers = {
       ...taskSteps(context),
       ...eventSteps(context),
+      ...(lab.bpf === undefined ? {} : bpfSteps(context, lab.bpf)),
       ...(lab.ptrace === undefined ? {} : ptraceSteps(context, lab.ptrace)),
       ...signalSteps(context),
       ...ringSteps(context),

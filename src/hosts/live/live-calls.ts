@@ -111,6 +111,12 @@ export class LiveCalls implements PerfSystemCalls {
     this.#system.check(this.#system.ffi.close(fd), `close(${fd})`);
   }
 
+  /** An fd of something that was opened elsewhere, and is closed with the others. */
+  adopt(fd: number): number {
+    this.#open.add(fd);
+    return fd;
+  }
+
   /** Closes what is open. */
   closeAll(): void {
     for (const ring of [...this.#mapped.keys()]) this.munmap(ring);

@@ -2,9 +2,11 @@ import fs from 'node:fs';
 import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
 import { isKernelError } from '../../base/kernel-error.ts';
+import { namedProgram } from '../../bpf/named-programs.ts';
+import { LinuxBpf } from '../../linux/bpf.ts';
 import { System } from '../../linux/system.ts';
 import type { ScenarioMachine, ScenarioStep } from '../../scenario/format.ts';
-import type { Lab, LabMaker } from '../../scenario/lab.ts';
+import type { Lab, LabBpf, LabMaker } from '../../scenario/lab.ts';
 import { encodePerfEventAttr, PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
 import { probedFeatures, probeKernel } from './kernel-probes.ts';
 import { LiveCalls } from './live-calls.ts';
@@ -59,6 +61,7 @@ export class LiveLab implements Lab {
   readonly #live: LiveMachine;
   readonly #paranoid: number;
   readonly #turn: LiveTurn;
+  readonly bpf: LabBpf;
   #fileFd = -1;
 
   /** `live` is the machine that there is, `machine` the one that the scenario asks for. The turn is taken until the end. */
@@ -76,6 +79,13 @@ export class LiveLab implements Lab {
     const tracer = new LiveTracer(stage);
     this.tasks = new LiveTasks(system, stage, tracer, cpus);
     this.ptrace = new LiveLabPtrace(tracer, this.tasks);
+    const bpf = new LinuxBpf(system, 'x86_64', () => cpus.length);
+    this.bpf = {
+      program: (name) => {
+        const found = namedProgram(name);
+        return found && (() => this.calls.adopt(bpf.loadBytes(found.type, found.bytes)));
+      },
+    };
   }
 
   lacks(step: ScenarioStep): string | undefined {
@@ -161,9 +171,23 @@ export class LiveLabMaker implements LabMaker {
       if (need === 'two-cpus' && live.cpus.length < 2) return 'it needs two CPUs';
       if (need === 'ptrace' && !live.mayTrace)
         return 'ptrace of any task needs root and a kernel.yama.ptrace_scope below 3';
-      if (['bpf', 'kvm', 'unprivileged-user'].includes(need)) return `the live runner has no ${need} yet`;
+      if (['kvm', 'unprivileged-user'].includes(need)) return `the live runner has no ${need} yet`;
+      if (need === 'bpf' && !this.#hasBpf()) return 'bpf programs may not be loaded here';
     }
     return undefined;
+  }
+
+  #hasBpf(): boolean {
+    const { system } = this.#made();
+    const keep = namedProgram('keep');
+    try {
+      const bpf = new LinuxBpf(system, 'x86_64', () => 1);
+      bpf.load({ bytes: keep?.bytes ?? new Uint8Array() }).close();
+      return true;
+    } catch (error) {
+      if (isKernelError(error)) return false;
+      throw error;
+    }
   }
 
   adopt(machine: ScenarioMachine): ScenarioMachine {

@@ -34,7 +34,7 @@ const rmwBytes = 8;
 /** Signals that tasks have handlers for, each its own. */
 const handledSignals: readonly number[] = [SIGTRAP, SIGUSR1, SIGIO];
 const stepNs = 1000;
-const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK'];
+const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK', 'BPF'];
 
 interface LabTask {
   readonly task: SimTask;

@@ -1,10 +1,11 @@
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
+import { namedProgram } from '../../bpf/named-programs.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
-import type { Lab, LabMachine, LabMaker } from '../../scenario/lab.ts';
+import type { Lab, LabBpf, LabMachine, LabMaker } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { LabCalls } from './lab-calls.ts';
 import { ModelHost } from './model-host.ts';
@@ -128,6 +129,7 @@ export class ModelLab implements Lab {
   readonly machine: ModelLabMachine;
   readonly ptrace: ModelLabPtrace;
   readonly calls: LabCalls;
+  readonly bpf: LabBpf;
   #fileFd = -1;
 
   constructor(host: ModelHost) {
@@ -137,6 +139,12 @@ export class ModelLab implements Lab {
     this.ptrace = new ModelLabPtrace(host, acts, this.tasks);
     this.machine = new ModelLabMachine(host);
     this.calls = new LabCalls(host);
+    this.bpf = {
+      program: (name) => {
+        const found = namedProgram(name);
+        return found && (() => host.calls.bpf.loadProgram(found.type, found.bytes));
+      },
+    };
   }
 
   used(): boolean {
@@ -175,7 +183,7 @@ export class ModelLabMaker implements LabMaker {
     const feature = machine.features.find((name) => !knownFeatures.includes(name));
     if (feature !== undefined) return `the model has no feature "${feature}"`;
     if (needs.includes('two-cpus') && machine.cpus < 2) return 'it needs two CPUs';
-    const missing = needs.find((need) => need === 'bpf' || need === 'kvm');
+    const missing = needs.find((need) => need === 'kvm');
     return missing === undefined ? undefined : `the model has no ${missing} yet`;
   }
 

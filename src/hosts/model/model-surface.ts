@@ -28,6 +28,7 @@ import {
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
 } from '../../uapi/perf-event-ioctl.ts';
+import { ModelBpf } from './model-bpf.ts';
 import { ModelHitDrain } from './model-drain.ts';
 import type { ModelHost } from './model-host.ts';
 import { ModelTasks } from './model-tasks.ts';
@@ -46,6 +47,11 @@ class ModelPerfEvent implements PerfEvent {
     this.#host = host;
     this.#fd = fd;
     this.#readFormat = readFormat;
+  }
+
+  /** -1 when closed. */
+  get fd(): number {
+    return this.#fd;
   }
 
   /** The kernel's object. Throws `KernelError` EBADF once closed. */
@@ -195,6 +201,7 @@ export class ModelSurface implements Surface {
   readonly events: Events;
   readonly tasks: ModelTasks;
   readonly memory: Memory;
+  readonly bpf: ModelBpf;
   readonly names?: Names;
 
   constructor(host: ModelHost, options: ModelSurfaceOptions = {}) {
@@ -203,6 +210,10 @@ export class ModelSurface implements Surface {
     this.events = new ModelEvents(host, options.step ?? (() => Promise.resolve(false)));
     this.tasks = new ModelTasks(host);
     this.memory = new ModelMemory(host);
+    this.bpf = new ModelBpf(host.calls, (event) => {
+      assert(event instanceof ModelPerfEvent, 'an event of this surface');
+      return event.fd;
+    });
   }
 
   now(): bigint {

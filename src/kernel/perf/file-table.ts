@@ -1,5 +1,8 @@
 /** What an fd stands for: an event, or something else that a program has open. */
-export type OpenFileEntry<E> = { readonly type: 'event'; readonly event: E } | { readonly type: 'other' };
+export type OpenFileEntry<E> =
+  | { readonly type: 'event'; readonly event: E }
+  /** `object`: a map or program of bpf. */
+  | { readonly type: 'other'; readonly object?: object };
 
 const other: OpenFileEntry<never> = { type: 'other' };
 /** 0, 1 and 2 are the standard streams. */
@@ -33,8 +36,8 @@ export class FileTable<E> {
   }
 
   /** Opens something that is no event. */
-  addOther(): number {
-    return this.#put(other);
+  addOther(object?: object): number {
+    return this.#put(object === undefined ? other : { type: 'other', object });
   }
 
   #put(entry: OpenFileEntry<E>): number {

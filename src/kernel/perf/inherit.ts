@@ -55,6 +55,7 @@ function copyEvent(
     overflowHandler: top.overflowHandler,
     handlerContext: top.handlerContext,
   });
+  copy.program = top.program;
   copy.state = event.state >= eventStates.inactive ? eventStates.inactive : eventStates.off;
   if (event.attr.freq === true) copy.period = event.period;
   if (top.children === null) top.children = new Set();

@@ -16,11 +16,14 @@ import {
   PERF_EVENT_IOC_QUERY_BPF,
   PERF_EVENT_IOC_REFRESH,
   PERF_EVENT_IOC_RESET,
+  PERF_EVENT_IOC_SET_BPF,
   PERF_EVENT_IOC_SET_FILTER,
   PERF_EVENT_IOC_SET_OUTPUT,
   PERF_IOC_FLAG_GROUP,
 } from '../../uapi/perf-event-ioctl.ts';
 import { checkAttr, readAttr } from './attr-check.ts';
+import { ModelBpfCalls } from './bpf-calls.ts';
+import { attachProgram } from './bpf-filter.ts';
 import { eventStates } from './event-state.ts';
 import { failure } from './failure.ts';
 import { FileTable } from './file-table.ts';
@@ -36,6 +39,7 @@ const periodSign = 1n << 63n;
 /** The system calls of one process on our kernel. docs/spec/03 sections 7, 9, 10, 11. */
 export class ModelPerfCalls implements PerfSystemCalls {
   readonly files: FileTable<PerfEvent>;
+  readonly bpf: ModelBpfCalls;
   readonly #kernel: PerfKernel;
   readonly #caller: () => Task;
   /** Closed, but still mapped. */
@@ -46,6 +50,11 @@ export class ModelPerfCalls implements PerfSystemCalls {
     this.#kernel = kernel;
     this.#caller = options.caller;
     this.files = new FileTable(options.fdsMax ?? 1024 * 1024);
+    this.bpf = new ModelBpfCalls({
+      files: this.files,
+      caller: options.caller,
+      possibleCpus: kernel.machine.cpus.length,
+    });
   }
 
   perfEventOpen(call: PerfEventOpenCall): number {
@@ -109,6 +118,9 @@ export class ModelPerfCalls implements PerfSystemCalls {
         this.#kernel.call(() => control.modifyAttributes(event, attr, { sysAdmin }));
         return 0;
       }
+      case PERF_EVENT_IOC_SET_BPF:
+        attachProgram(event, this.bpf.program(typeof argument === 'number' ? argument | 0 : -1));
+        return 0;
       case PERF_EVENT_IOC_SET_FILTER:
         // The text is copied before the event is asked whether it takes one.
         pointed(argument, 0);

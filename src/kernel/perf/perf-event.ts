@@ -1,5 +1,6 @@
 import type { ArchRecord } from '../../arch/architecture.ts';
 import type { TrapFrame } from '../../arch/trap-frame.ts';
+import type { InterpretedProgram } from '../../bpf/program.ts';
 import type { Task } from '../../machine/task.ts';
 import { PERF_SAMPLE_PERIOD, type PerfEventAttr } from '../../uapi/perf-event-attr.ts';
 import type { Pmu, PmuEvent } from '../pmu/pmu.ts';
@@ -98,6 +99,8 @@ export class PerfEvent implements PmuEvent {
   freqCount = 0;
   overflowHandler: OverflowHandler | null = null;
   handlerContext: unknown = undefined;
+  /** Sees every overflow, and swallows it by returning 0. */
+  program: InterpretedProgram | null = null;
   /** Overflows in tick {@link interruptsTick} of its CPU. docs/spec/03 section 6.2. */
   interrupts = 0;
   interruptsTick = -1;

@@ -12,6 +12,7 @@ import { initPeriod } from '../pmu/period.ts';
 import type { Pmu, PmuCaller } from '../pmu/pmu.ts';
 import { SoftwarePmu } from '../pmu/software-pmu.ts';
 import type { PerfLimits } from './attr-check.ts';
+import { installBpf } from './bpf-filter.ts';
 import { type CpuState, EventContext, findTaskContext, TaskContext } from './event-context.ts';
 import { EventControl } from './event-control.ts';
 import { EventList } from './event-list.ts';
@@ -166,6 +167,7 @@ export class PerfKernel implements KernelEntry {
       onlineCpus: () => machine.cpus.reduce((online, cpu) => online + (cpu.online ? 1 : 0), 0),
       paranoid: this.limits.paranoid,
     });
+    installBpf(machine, this.overflow.hooks);
     this.#hit = hitHandler(this.overflow);
     machine.boot(this);
   }

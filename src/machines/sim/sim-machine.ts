@@ -29,7 +29,7 @@ const replayBudget = 4096;
 /** Root, with every capability. */
 export const rootCredentials: Credentials = {
   uid: 0,
-  capabilities: new Set<Capability>(['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK']),
+  capabilities: new Set<Capability>(['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK', 'BPF']),
 };
 
 /** What a machine is made of. */
@@ -381,6 +381,12 @@ export class SimMachine implements Machine {
     const frame = this.#userFrame;
     frame.enter({ ipLow: task.ipLow, ipHigh: task.ipHigh, flags: task.processorFlags, status: 0 });
     return frame.registers;
+  }
+
+  /** Every address can be read: memory is zero where nothing was stored. */
+  readUser(task: Task, address: bigint, lengthBytes: number): Uint8Array {
+    assert(task instanceof SimTask, 'a task of this machine');
+    return task.memory.read(address, lengthBytes);
   }
 
   // --- signals -----------------------------------------------------------------------------------------------------

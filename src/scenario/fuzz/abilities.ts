@@ -1,5 +1,6 @@
 import { accesses } from './abilities/accesses.ts';
 import { attrFields } from './abilities/attr-fields.ts';
+import { bpf } from './abilities/bpf.ts';
 import { control } from './abilities/control.ts';
 import { opens } from './abilities/opens.ts';
 import { reads } from './abilities/reads.ts';
@@ -16,4 +17,5 @@ export const abilities: readonly Ability[] = [
   control,
   reads,
   softwareEvents,
+  bpf,
 ];

@@ -20,7 +20,8 @@ export interface FuzzScenario {
  */
 export function fuzzScenarioText(scenario: FuzzScenario): string {
   const { name, cpus, steps } = scenario;
-  const needs = cpus > 1 ? ['root', 'two-cpus'] : ['root'];
+  const needs = ['root', ...(cpus > 1 ? ['two-cpus'] : [])];
+  if (steps.some(({ step }) => step === 'bpf')) needs.push('bpf');
   const header = { scenario: name, machine: { cpus }, needs, origin: 'fuzz' };
   const lines = [header, ...steps.map((step) => ({ ...step, expect: {} }))];
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');

@@ -10,6 +10,7 @@ import {
   PERF_EVENT_IOC_ID,
   PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
   PERF_EVENT_IOC_PERIOD,
+  PERF_EVENT_IOC_SET_BPF,
 } from '../../uapi/perf-event-ioctl.ts';
 import { toInteger } from '../integer.ts';
 import { attrBytes, attrOf, ioctlRequest } from '../values.ts';
@@ -92,9 +93,17 @@ function ioctl(context: StepContext, keys: StepKeys): StepResult {
     const bytes = pointerTo(0n);
     calls.ioctl(fd, request, bytes);
     return { errno: 0, id: context.idName(new DataView(bytes.buffer).getBigUint64(0, true)) };
-  } else if (typeof arg === 'string' && context.events.has(arg)) calls.ioctl(fd, request, context.fd(arg));
+  } else if (request === PERF_EVENT_IOC_SET_BPF) calls.ioctl(fd, request, programFd(context, arg));
+  else if (typeof arg === 'string' && context.events.has(arg)) calls.ioctl(fd, request, context.fd(arg));
   else calls.ioctl(fd, request, Number(toInteger(arg) ?? 0n));
   return done;
+}
+
+/** The fd of a program; "file" is an open file that is none, "none" the number of a closed one. */
+function programFd(context: StepContext, arg: unknown): number {
+  if (arg === 'file') return context.lab.fileFd();
+  if (typeof arg !== 'string') return Number(toInteger(arg) ?? -1n);
+  return context.programs.get(arg) ?? context.events.get(arg)?.fd ?? context.lab.closedFd();
 }
 
 function read(context: StepContext, keys: StepKeys): StepResult {

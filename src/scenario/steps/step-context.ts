@@ -46,6 +46,8 @@ export function pointerTo(value: bigint): Uint8Array {
 export class StepContext {
   readonly lab: Lab;
   readonly events: Map<string, OpenEvent> = new Map();
+  /** fds of bpf programs, by the names that the scenario gave them. */
+  readonly programs: Map<string, number> = new Map();
   /** Names of the tasks, in the order they were made. */
   readonly tasks: string[] = [];
 
