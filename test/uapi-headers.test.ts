@@ -29,6 +29,7 @@ const expressions: Readonly<Record<string, string>> = {
   X86_64_USER_RIP_OFFSET: 'offsetof(struct user, regs.rip)',
   BPF_INSN_BYTES: 'sizeof(struct bpf_insn)',
   PERF_EVENT_HEADER_BYTES: 'sizeof(struct perf_event_header)',
+  SIGRTMIN: '__SIGRTMIN', // glibc keeps the kernel's first two for itself
 };
 
 const attrFields: Readonly<Record<keyof typeof uapi.perfEventAttrOffsets, string>> = {
