@@ -30,6 +30,7 @@ import {
   trapline,
   verdict,
 } from './support.mjs';
+import { interleave } from './target-runs.mjs';
 
 export async function run(argv) {
   const options = parseOptions(
@@ -40,9 +41,7 @@ export async function run(argv) {
   const folder = temporaryFolder();
   const target = compile('target', folder);
   if (target === undefined) return await runInWorker(options);
-  const measure = compile('measure', folder);
   const address = spawnSync(target, ['--address'], { encoding: 'utf8' }).stdout.trim();
-  const files = { target: path.join(folder, 'target.json'), measure: path.join(folder, 'measure.json') };
 
   const modes = modesOf({ folder, address }).filter((mode) => {
     if (options.only !== '' && !options.only.split(',').some((word) => mode.name.includes(word)))
@@ -52,47 +51,11 @@ export async function run(argv) {
     return false;
   });
 
-  /** Runs one mode; undefined if it failed. */
-  const runOnce = (mode, hits) => {
-    for (const file of Object.values(files)) fs.rmSync(file, { force: true });
-    const args = [files.measure, ...mode.command([target, String(hits), files.target])];
-    const done = spawnSync(measure, args, {
-      encoding: 'utf8',
-      stdio: ['ignore', mode.discard === true ? 'ignore' : 'pipe', 'pipe'],
-      maxBuffer: 1 << 26,
-      timeout: 600_000,
-    });
-    if (done.status !== 0 || !fs.existsSync(files.target)) {
-      console.log(`${mode.name} failed (${done.status}): ${String(done.stderr).trim().split('\n').at(-1)}`);
-      mode.broken = true;
-      return undefined;
-    }
-    const used = JSON.parse(fs.readFileSync(files.measure, 'utf8'));
-    const own = JSON.parse(fs.readFileSync(files.target, 'utf8'));
-    return {
-      targetNs: own.userNs + own.sysNs,
-      targetWallNs: own.wallNs,
-      recorderNs: used.userNs + used.sysNs - own.allCpuNs,
-      maxRssKiB: used.maxRssKiB,
-      ...mode.outcome(done.stdout ?? '', done.stderr),
-    };
-  };
-
-  const results = new Map(modes.map((mode) => [mode, { short: [], rounds: [] }]));
-  for (let round = 0; round < options.rounds; round++) {
-    for (let i = 0; i < modes.length; i++) {
-      const mode = modes[(i + round) % modes.length]; // nobody always runs behind the same one
-      if (mode.broken === true) continue;
-      const hits = mode.slow === true ? options.gdbHits : options.hits;
-      const least = Math.min(shortHits, hits >> 2);
-      const short = runOnce(mode, least);
-      const full = short === undefined ? undefined : runOnce(mode, hits);
-      if (full === undefined) continue;
-      const result = results.get(mode);
-      result.short.push(short);
-      result.rounds[round] = { ...full, wanted: hits, least };
-    }
-  }
+  const results = interleave(modes, {
+    folder,
+    rounds: options.rounds,
+    hitsOf: (mode) => (mode.slow === true ? options.gdbHits : options.hits),
+  });
   console.log(`${machineLine()}; ${options.hits} hits a run, ${options.rounds} rounds (median, min..max)`);
   return report(modes, results);
 }
@@ -183,8 +146,6 @@ function modesOf({ folder, address }) {
   ];
 }
 
-/** Hits of the session that tells what is done once. */
-const shortHits = 1000;
 /** Below this the start of a recorder hides what a hit costs it. */
 const leastHits = 50_000;
 

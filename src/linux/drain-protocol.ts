@@ -13,8 +13,8 @@ export type DrainRequest =
   | { readonly type: 'ring'; readonly fd: number; readonly address: number; readonly lengthBytes: number }
   /** Three words an entry: id low, id high, watch number. */
   | { readonly type: 'watches'; readonly ids: Uint32Array }
-  /** Two words an entry: id low, id high, of events whose samples hold values. */
-  | { readonly type: 'values'; readonly ids: Uint32Array }
+  /** Id low and high of an event whose samples are hits as a bpf program writes them. */
+  | { readonly type: 'rawHits'; readonly ids: Uint32Array }
   /** Threads may be armed twice from now on. */
   | { readonly type: 'dropDoubles' }
   /** Columns that may be filled (again): a credit for one batch. */
@@ -39,7 +39,7 @@ export type DrainReply =
 
 /** Rows of one batch. Rows with values are six times as long, and so that a batch stays in a cache there are fewer. */
 export function batchRowsOf(layout: SampleLayout): number {
-  return layout.values === true ? 4096 : 16384;
+  return layout.values !== undefined ? 4096 : 16384;
 }
 /** Batches that may be under way; when all are, the rings fill up and the kernel counts what is lost. */
 export const batchCredits = 8;

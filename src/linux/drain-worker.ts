@@ -26,7 +26,7 @@ assert(port !== null, 'the drain worker runs as a worker');
 const start = workerData as DrainStart; // its one creator passes this type
 const system = new System();
 const drain = new RingDrain(start.layout);
-const values = start.layout.values === true;
+const values = start.layout.values !== undefined;
 const batchRows = batchRowsOf(start.layout);
 const pollFds: number[] = [start.wakeFd];
 const free: ArrayBuffer[] = [];
@@ -51,9 +51,8 @@ function receive(): void {
           drain.addWatchId(request.ids[i]!, request.ids[i + 1]!, request.ids[i + 2]!); // three words an entry
         }
         break;
-      case 'values':
-        for (let i = 0; i < request.ids.length; i += 2)
-          drain.addValueId(request.ids[i]!, request.ids[i + 1]!); // in range
+      case 'rawHits':
+        drain.addRawHitId(request.ids[0]!, request.ids[1]!); // low and high
         break;
       case 'dropDoubles':
         drain.dropDoubles();

@@ -36,7 +36,7 @@ export class LinuxHitDrain implements HitDrain {
   constructor(system: System, layout: SampleLayout, finished: () => void) {
     this.#system = system;
     this.#finished = finished;
-    const values = layout.values === true;
+    const values = layout.values !== undefined;
     this.#values = values;
     this.#wakeFd = system.check(system.ffi.eventfd(0, EFD_CLOEXEC_NONBLOCK), 'eventfd()');
     const start: DrainStart = { layout, wakeFd: this.#wakeFd };
@@ -71,9 +71,9 @@ export class LinuxHitDrain implements HitDrain {
     this.#watchIds.push(lowWord(id), highWord(id), watch);
   }
 
-  addValues(event: PerfEvent): void {
+  addRawHits(event: PerfEvent): void {
     const id = event.id();
-    this.#post({ type: 'values', ids: Uint32Array.of(lowWord(id), highWord(id)) });
+    this.#post({ type: 'rawHits', ids: Uint32Array.of(lowWord(id), highWord(id)) });
   }
 
   dropDoubles(): void {

@@ -19,12 +19,16 @@ import { SiteTable, StackTable, WatchIds } from './interning.ts';
 import type { RingView } from './ring-view.ts';
 import {
   copyRegisterWords,
+  rawHit,
+  rawHitMarks,
+  registerBytes,
   type SampleLayout,
   sampledRegisterWords,
   sampleIdTimeWordsFromEnd,
-  trapRecord,
 } from './sample-layout.ts';
 
+/** The number that stands for the watch in the ids of events whose samples are raw hits. */
+const rawHitWatch = 0xffff;
 const trapSource = valueSources.indexOf('trap');
 /** A time later than any record's. */
 const never = Number.MAX_SAFE_INTEGER;
@@ -49,8 +53,6 @@ interface RingState {
   readonly last: LastCopy;
   /** Stack of the last sample, -1 if there is none: the next one is often the same. */
   lastStack: number;
-  /** Memory that was read in the trap of the next sample: thread (-1 for none), watch, value. */
-  readonly trap: { tid: number; watch: number; low: number; high: number };
   /** By thread, then by watch: the event id of its samples. Used where doubles are dropped. */
   readonly eventIds: Map<number, number[]>;
 }
@@ -70,9 +72,6 @@ export class RingDrain {
   readonly #sites: SiteTable = new SiteTable();
   readonly #stacks: StackTable = new StackTable();
   readonly #watches: WatchIds = new WatchIds();
-  /** Ids of events whose samples hold values, all with number 0. */
-  readonly #valueIds: WatchIds = new WatchIds();
-  #hasValueIds: boolean = false;
   #notices: RingNotice[] = [];
   /** Samples of events that nobody announced; asserted to be 0 by tests. */
   strayHits: number = 0;
@@ -85,10 +84,9 @@ export class RingDrain {
     this.#copyWords = copyRegisterWords(layout);
   }
 
-  /** Samples with the event id (low, high) hold values: see {@link trapRecord}. */
-  addValueId(low: number, high: number): void {
-    this.#hasValueIds = true;
-    this.#valueIds.add(low, high, 0);
+  /** Samples with the event id (low, high) are hits as a bpf program writes them: see `rawHit`. */
+  addRawHitId(low: number, high: number): void {
+    this.#watches.add(low, high, rawHitWatch);
   }
 
   addRing(view: RingView): void {
@@ -98,7 +96,6 @@ export class RingDrain {
       nextTime: never,
       last: { site: 0, tid: -1, watch: -1, countLow: 0, countHigh: 0, destinationLow: 0, destinationHigh: 0 },
       lastStack: -1,
-      trap: { tid: -1, watch: -1, low: 0, high: 0 },
       eventIds: new Map(),
     });
   }
@@ -123,7 +120,7 @@ export class RingDrain {
   pass(columns: HitColumns, horizonNs: number): boolean {
     for (const ring of this.#rings) {
       ring.headLow = ring.view.headLow();
-      ring.nextTime = this.#peekTime(ring);
+      ring.nextTime = peekTime(ring);
     }
     let more = false;
     for (;;) {
@@ -180,7 +177,7 @@ export class RingDrain {
     const { stacks, copyRegisters } = this.#layout;
     const copyWords = this.#copyWords;
     const { values } = columns;
-    const registers = values?.registers;
+    const sampleHasRegisters = registerBytes(this.#layout) > 0;
     let row = columns.length;
     let siteLow = 0;
     let siteHigh = 0;
@@ -195,11 +192,17 @@ export class RingDrain {
       if (typeWord !== PERF_RECORD_SAMPLE) {
         this.#notice(ring, w, typeWord, misc, sizeBytes);
         view.tailLow = (view.tailLow + sizeBytes) >>> 0;
-        ring.nextTime = this.#peekTime(ring);
+        ring.nextTime = peekTime(ring);
         continue;
       }
-      const watch = this.#watches.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!);
-      if (this.#dropDoubles && watch >= 0 && isDouble(ring, watch, w)) this.doubles++;
+      let watch = this.#watches.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!);
+      let next = w + 12;
+      const frames = stacks ? words[next & wordMask]! : 0;
+      if (stacks) next += 2 + 2 * frames;
+      const raw = watch === rawHitWatch ? next : -1;
+      const rawMarks = raw >= 0 ? words[(raw + rawHit.marks) & wordMask]! : 0;
+      if (raw >= 0) watch = rawMarks & 0xffff;
+      if (this.#dropDoubles && watch >= 0 && isDouble(ring, watch, w, raw)) this.doubles++;
       else if (watch >= 0) {
         const ipLow = words[(w + 4) & wordMask]!;
         const ipHigh = words[(w + 5) & wordMask]!;
@@ -213,20 +216,20 @@ export class RingDrain {
           siteHigh = ipHigh;
           sitePid = codePid;
         }
-        let next = w + 12;
         let stack = 0;
         if (stacks) {
-          const frames = words[next & wordMask]!;
-          ring.lastStack = this.#internStack(words, wordMask, next + 2, frames, pid, ring.lastStack);
+          ring.lastStack = this.#internStack(words, wordMask, w + 14, frames, pid, ring.lastStack);
           stack = 1 + ring.lastStack;
-          next += 2 + 2 * frames;
         }
         let flags = kernel ? hitFlags.kernel : 0;
+        // Where the registers stand, -1 without; abi is 0 where there are none, and nothing follows it.
+        let at = -1;
+        if (raw >= 0) at = raw + rawHit.registers;
+        else if (sampleHasRegisters && words[next & wordMask] !== 0) at = next + 2;
         if (copyRegisters) {
-          // abi is 0 where there are no registers; then nothing follows it.
-          if (kernel && words[next & wordMask] !== 0) {
-            const count = next + 2 + copyWords.count;
-            const destination = next + 2 + copyWords.destination;
+          if (kernel && at >= 0) {
+            const count = at + copyWords.count;
+            const destination = at + copyWords.destination;
             if (continuesCopy(last, { tid, watch, words, mask: wordMask, count, destination })) {
               flags |= hitFlags.continuesCopy;
               // After the last iteration the address is that of the next instruction; the code is the same.
@@ -243,11 +246,23 @@ export class RingDrain {
             last.destinationHigh = words[(destination + 1) & wordMask]!;
           } else last.tid = -1;
         }
-        if (registers !== undefined && !kernel && words[next & wordMask] === PERF_SAMPLE_REGS_ABI_64) {
-          flags |= hitFlags.registers;
-          const at = row * sampledRegisterWords;
-          for (let i = 0; i < sampledRegisterWords; i++)
-            registers[at + i] = words[(next + 2 + i) & wordMask]!;
+        if (values !== undefined) {
+          values.flags[row] = 0;
+          const is64Bit =
+            raw >= 0
+              ? (rawMarks & rawHitMarks.is64Bit) !== 0
+              : words[next & wordMask] === PERF_SAMPLE_REGS_ABI_64;
+          if (!kernel && at >= 0 && is64Bit) {
+            flags |= hitFlags.registers;
+            const to = row * sampledRegisterWords;
+            for (let i = 0; i < sampledRegisterWords; i++)
+              values.registers[to + i] = words[(at + i) & wordMask]!;
+          }
+          if ((rawMarks & rawHitMarks.read) !== 0) {
+            values.flags[row] = trapSource;
+            values.afterLow[row] = words[(raw + rawHit.valueLow) & wordMask]!;
+            values.afterHigh[row] = words[(raw + rawHit.valueHigh) & wordMask]!;
+          }
         }
         columns.timeLow[row] = words[(w + 8) & wordMask]!;
         columns.timeHigh[row] = words[(w + 9) & wordMask]!;
@@ -258,46 +273,12 @@ export class RingDrain {
         columns.cpu[row] = words[(w + 10) & wordMask]!;
         columns.watch[row] = watch;
         columns.flags[row] = flags;
-        if (values !== undefined) {
-          const { trap } = ring;
-          const isTrapped = trap.tid === tid && trap.watch === watch;
-          values.flags[row] = isTrapped ? trapSource : 0;
-          if (isTrapped) {
-            values.afterLow[row] = trap.low;
-            values.afterHigh[row] = trap.high;
-          }
-          trap.tid = -1;
-        }
         row++;
       } else this.strayHits++;
       view.tailLow = (view.tailLow + sizeBytes) >>> 0;
-      ring.nextTime = this.#peekTime(ring);
+      ring.nextTime = peekTime(ring);
     }
     columns.length = row;
-  }
-
-  /**
-   * Time of the next record in nanoseconds, `never` if there is none in this pass. Samples that hold values are taken
-   * on the way: they belong to the hit behind them, whose time is a little earlier.
-   */
-  #peekTime(ring: RingState): number {
-    if (this.#hasValueIds) {
-      const { view, trap } = ring;
-      const { words, wordMask } = view;
-      while (view.tailLow !== ring.headLow) {
-        const w = (view.tailLow >>> 2) & wordMask;
-        const isValue =
-          words[w] === PERF_RECORD_SAMPLE &&
-          this.#valueIds.find(words[(w + 2) & wordMask]!, words[(w + 3) & wordMask]!) === 0; // masked, like below
-        if (!isValue) break;
-        trap.tid = words[(w + 7) & wordMask]!;
-        trap.watch = words[(w + trapRecord.watch) & wordMask]!;
-        trap.low = words[(w + trapRecord.valueLow) & wordMask]!;
-        trap.high = words[(w + trapRecord.valueHigh) & wordMask]!;
-        view.tailLow = (view.tailLow + (words[(w + 1) & wordMask]! >>> 16)) >>> 0;
-      }
-    }
-    return peekTime(ring);
   }
 
   /** The number of the stack at `start`; `likely` is the one that it probably is, or -1. */
@@ -384,10 +365,16 @@ export class RingDrain {
   }
 }
 
-/** Whether the sample at `w` has another event id than the earlier ones of its thread and watch on this ring. */
-function isDouble(ring: RingState, watch: number, w: number): boolean {
+/**
+ * Whether the sample at `w` is of another event than the earlier ones of its thread and watch on this ring. `raw`: where
+ * its raw data is, -1 if the event itself wrote it.
+ */
+function isDouble(ring: RingState, watch: number, w: number, raw: number): boolean {
   const { words, wordMask } = ring.view;
-  const id = words[(w + 3) & wordMask]! * 0x1_0000_0000 + words[(w + 2) & wordMask]!; // masked
+  const id =
+    raw >= 0
+      ? (words[(raw + rawHit.marks) & wordMask]! >>> rawHitMarks.roundShift) & 0xff
+      : words[(w + 3) & wordMask]! * 0x1_0000_0000 + words[(w + 2) & wordMask]!; // masked
   const tid = words[(w + 7) & wordMask]!; // masked
   let ids = ring.eventIds.get(tid);
   if (ids === undefined) {

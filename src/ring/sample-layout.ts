@@ -33,8 +33,11 @@ export interface SampleLayout {
   readonly stacks: boolean;
   /** The two registers that tell whether two kernel hits are one copy are recorded (x86). */
   readonly copyRegisters: boolean;
-  /** All general registers are recorded, because the values of hits are wanted (x86); includes what a copy needs. */
-  readonly values?: boolean;
+  /**
+   * The values of hits are wanted (x86): their columns are there. `registers`: samples hold all general registers, what a
+   * copy needs included. `bpf`: hits are records with {@link rawHit}; samples that come as well hold neither.
+   */
+  readonly values?: 'registers' | 'bpf' | undefined;
 }
 
 /**
@@ -55,7 +58,8 @@ const copyRegisters: readonly number[] = [PERF_REG_X86_CX, PERF_REG_X86_DI];
 
 /** The registers that a sample holds, in the order of their bits. */
 function registersOf(layout: SampleLayout): readonly number[] {
-  return layout.values === true ? sampledRegisters : layout.copyRegisters ? copyRegisters : [];
+  if (layout.values === 'bpf') return [];
+  return layout.values === 'registers' ? sampledRegisters : layout.copyRegisters ? copyRegisters : [];
 }
 
 /** Where cx and di stand in the registers of a sample, in words behind the abi. */
@@ -63,7 +67,7 @@ export function copyRegisterWords(layout: SampleLayout): {
   readonly count: number;
   readonly destination: number;
 } {
-  const registers = registersOf(layout);
+  const registers = layout.values === undefined ? copyRegisters : sampledRegisters;
   return {
     count: 2 * registers.indexOf(PERF_REG_X86_CX),
     destination: 2 * registers.indexOf(PERF_REG_X86_DI),
@@ -95,12 +99,36 @@ export function sampleRegsIntrOf(layout: SampleLayout): bigint {
 }
 
 /**
- * The raw data of a sample that a bpf program writes before that of its hit, in u32 words from the start of the record:
+ * The raw data of a hit that a bpf program writes in place of the sample, in u32 words behind its size. The record is
+ * otherwise as above: its id is that of the event it is written to, and raw data stands where registers would.
  *
- *     0 header | 2 id | 4 ip | 6 pid | 7 tid | 8 time | 10 cpu | 11 0
- *     | 12 size of what follows: 12 | 13 value low | 14 value high | 15 watch number
+ *     0 size in bytes | 1 sampledRegisters, u64 each | 35 value low | 36 value high | 37 marks
+ *
+ * Marks: the watch's number in the low 16 bits, and {@link rawHitMarks}.
  */
-export const trapRecord = { valueLow: 13, valueHigh: 14, watch: 15, rawBytes: 12 } as const;
+export const rawHit: {
+  readonly registers: number;
+  readonly valueLow: number;
+  readonly valueHigh: number;
+  readonly marks: number;
+  readonly bytes: number;
+} = {
+  registers: 1,
+  valueLow: 1 + sampledRegisterWords,
+  valueHigh: 2 + sampledRegisterWords,
+  marks: 3 + sampledRegisterWords,
+  bytes: 12 + 4 * sampledRegisterWords,
+};
+
+/** In the last word of a {@link rawHit}. */
+export const rawHitMarks = {
+  /** Eight bits: the round of arming that the event was opened in; a thread that is armed twice has events of two. */
+  roundShift: 16,
+  /** The value was read. */
+  read: 0x100_0000,
+  /** The registers are those of 64-bit code. */
+  is64Bit: 0x200_0000,
+} as const;
 
 /** Bytes that the trailer of a record that is no sample takes. */
 export const sampleIdBytes = 32;

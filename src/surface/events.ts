@@ -85,10 +85,10 @@ export interface HitDrain {
   /** Samples of `event` are hits of watch number `watch`. */
   addWatch(event: PerfEvent, watch: number): void;
   /**
-   * Samples of `event` (PERF_COUNT_SW_BPF_OUTPUT) hold memory that a bpf program read in a trap: {@link trapRecord} is
-   * their raw data. The hit is the next sample of the ring. Layouts with values only.
+   * Samples of `event` (PERF_COUNT_SW_BPF_OUTPUT) are hits that a bpf program wrote: `rawHit` of src/ring is their raw
+   * data and tells the watch.
    */
-  addValues(event: PerfEvent): void;
+  addRawHits(event: PerfEvent): void;
   /**
    * From now on a thread may be armed twice, by its own events and by inherited ones: of the samples of one thread and
    * watch on a ring only those with the event id that came first are hits.

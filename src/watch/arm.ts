@@ -8,7 +8,7 @@ import type { Tasks } from '../surface/tasks.ts';
 import { PERF_EVENT_HEADER_BYTES, PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
 import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
 import type { PlannedWatch } from './plan.ts';
-import type { TrapValues } from './values/trap-values.ts';
+import type { HitPrograms } from './values/hit-programs.ts';
 
 /** Whose accesses are watched. */
 export type Scope =
@@ -52,8 +52,8 @@ export interface ArmedParts {
   readonly drain: HitDrain;
   readonly scope: Scope;
   readonly options: EventOptions;
-  /** Reads the watched memory at every hit; absent where values are not wanted or bpf is not there. */
-  readonly trapValues?: TrapValues | undefined;
+  /** Write the hits, with the watched memory in them; absent where values are not wanted or bpf is not there. */
+  readonly programs?: HitPrograms | undefined;
   /** Nanoseconds of CLOCK_MONOTONIC. */
   readonly now: () => bigint;
 }
@@ -72,7 +72,9 @@ export class Armed {
   readonly #drain: HitDrain;
   readonly #scope: Scope;
   readonly #options: EventOptions;
-  readonly #trapValues: TrapValues | undefined;
+  readonly #programs: HitPrograms | undefined;
+  /** Of arming threads: a thread that is armed twice has events of two rounds. */
+  #round: number = 0;
   readonly #armed: ArmedEvent[] = [];
   readonly #news: PerfEvent[] = [];
   /** By CPU: the event that the ring belongs to. */
@@ -91,7 +93,7 @@ export class Armed {
     this.#drain = parts.drain;
     this.#scope = parts.scope;
     this.#options = parts.options;
-    this.#trapValues = parts.trapValues;
+    this.#programs = parts.programs;
     this.#now = parts.now;
     this.#pages = parts.options.layout.stacks ? stackRingPages : ringPages;
   }
@@ -159,6 +161,7 @@ export class Armed {
       const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
       if (fresh.length === 0) break;
       if (pass > 0) {
+        this.#round = Math.min(pass, 0xff);
         this.#raced = true;
         this.#drain.dropDoubles();
       }
@@ -208,7 +211,7 @@ export class Armed {
     const planned = this.watches[watch]!; // a number of a watch
     const event = this.#open(breakpointAttr(planned, this.#options), target);
     this.#armed.push({ event, watch });
-    this.#trapValues?.attach(event, planned, watch); // before any copy is inherited
+    this.#programs?.attach(event, planned, watch, this.#round); // before any copy is inherited
     if (this.#options.sampling) {
       this.#output(event, target.cpu);
       this.#drain.addWatch(event, watch);
@@ -231,7 +234,7 @@ export class Armed {
       this.#ringHolders.set(cpu, holder);
       this.#mapRing(holder);
       this.#drain.addRing(holder);
-      this.#trapValues?.addRing(cpu, holder);
+      this.#programs?.addRing(cpu, holder, this.#drain, this.#options);
     }
     event.setOutput(holder);
   }
@@ -274,6 +277,9 @@ export class Armed {
       timeEnabledNs: 0n,
       timeRunningNs: 0n,
     }));
+    // Programs write the hits of all watches of a CPU through one event.
+    const [first] = sums;
+    if (first?.lost !== undefined) first.lost += this.#programs?.lost() ?? 0n;
     for (const { event, watch } of this.#armed) {
       const counts = event.read();
       const sum = sums[watch]!; // one a watch
@@ -306,6 +312,7 @@ export class Armed {
   disarm(): WatchCounts[] {
     for (const { event } of this.#armed) event.disable();
     const counts = this.counts();
+    this.#programs?.finish();
     for (const { event } of this.#armed.splice(0)) event.close();
     for (const event of this.#news.splice(0)) event.close();
     return counts;
@@ -317,7 +324,7 @@ export class Armed {
     for (const event of this.#news.splice(0)) event.close();
     for (const event of this.#ringHolders.values()) event.close();
     this.#ringHolders.clear();
-    this.#trapValues?.close();
+    this.#programs?.finish();
   }
 }
 

@@ -116,15 +116,16 @@ export function newsAttr(options: EventOptions): PerfEventAttr {
   };
 }
 
-/** The event that bpf programs on one CPU write what they read in a trap to; its target is the CPU. */
-export function trapValuesAttr(options: EventOptions): PerfEventAttr {
-  const attr = commonAttr({ ...options, layout: { stacks: false, copyRegisters: false } });
+/** The event that bpf programs on one CPU write hits to; its target is the CPU. */
+export function rawHitsAttr(options: EventOptions): PerfEventAttr {
+  const attr = commonAttr(options);
   return {
     ...attr,
     type: PERF_TYPE_SOFTWARE,
     config: BigInt(PERF_COUNT_SW_BPF_OUTPUT),
     sampleType: (attr.sampleType ?? 0) | PERF_SAMPLE_RAW,
     samplePeriod: 1n,
+    readFormat: options.features.lost ? PERF_FORMAT_LOST : 0,
     inherit: false,
   };
 }

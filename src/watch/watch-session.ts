@@ -15,8 +15,8 @@ import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
 import type { PlannedWatch } from './plan.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
+import { HitPrograms } from './values/hit-programs.ts';
 import { startValues } from './values/start-values.ts';
-import { TrapValues } from './values/trap-values.ts';
 import type { ValueTracker } from './values/value-tracker.ts';
 import type { WatchRequest } from './watch-request.ts';
 
@@ -141,10 +141,10 @@ export class WatchSession {
     const features = probeEventFeatures(events);
     const userOnly = options.userOnly === true || !features.kernelMode;
     const hasRegisters = surface.kernel.machine === 'x86_64' && options.countOnly !== true;
-    const layout: SampleLayout = {
+    const plainLayout: SampleLayout = {
       stacks: options.stacks === true || options.scriptFrames === true,
       copyRegisters: hasRegisters && !userOnly,
-      values: hasRegisters && options.values === true,
+      values: !hasRegisters || options.values !== true ? undefined : 'registers',
     };
     const names = new TaskNames(tasks);
     const sites = new CodeSites({
@@ -153,6 +153,12 @@ export class WatchSession {
       ...(options.decoder === undefined ? {} : { decoder: options.decoder }),
       parentOf: (pid) => names.parentOf(pid),
     });
+    const inherit = target.type === 'command' || target.type === 'process';
+    const programs =
+      plainLayout.values === undefined
+        ? undefined
+        : HitPrograms.open(surface, { layout: plainLayout, features, sampling: true, inherit, userOnly });
+    const layout: SampleLayout = programs === undefined ? plainLayout : { ...plainLayout, values: 'bpf' };
     let launched: LaunchedTask | undefined;
     let drain: HitDrain | undefined;
     let armed: Armed | undefined;
@@ -170,14 +176,13 @@ export class WatchSession {
         userOnly,
         wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
       };
-      const trapValues = layout.values === true ? TrapValues.open(surface, drain, eventOptions) : undefined;
       armed = new Armed({
         events,
         tasks,
         drain,
         scope,
         options: eventOptions,
-        trapValues,
+        programs,
         now: () => surface.now(),
       });
       const sinceNs = surface.now();
@@ -191,7 +196,7 @@ export class WatchSession {
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
       const values =
-        layout.values !== true
+        layout.values === undefined
           ? undefined
           : startValues({ surface, armed, scope, sites, launched, userOnly });
       const session = new WatchSession({
@@ -227,6 +232,7 @@ export class WatchSession {
       launched?.kill();
       drain?.close(); // before the rings go: it has not begun to read them
       armed?.close();
+      programs?.finish();
       sites.close();
       throw error;
     }

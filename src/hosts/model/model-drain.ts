@@ -63,8 +63,8 @@ export class ModelHitDrain implements HitDrain {
   /** Nothing: hits do not pass through a ring here. */
   addRing(_event: PerfEvent): void {}
 
-  /** Nothing: values are told at the overflow itself. */
-  addValues(_event: PerfEvent): void {}
+  /** Nothing: hits are taken at the overflow itself. */
+  addRawHits(_event: PerfEvent): void {}
 
   addWatch(event: PerfEvent, watch: number): void {
     const kernelEvent = this.#eventOf(event);
