@@ -69,7 +69,7 @@ const table: Readonly<
   cli: {
     may: [
       ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch', 'api'],
-      ...['scenario', 'hosts/model', 'hosts/live'],
+      ...['scenario', 'hosts/model', 'hosts/live', 'gdb'],
     ],
     node: true,
     packages: ['commander'],

@@ -24,6 +24,11 @@ const runHelp = `
 Exit status: 0 all held; 1 a step differed, or none was executed; 2 a file is not a scenario.
 The format is docs/spec/09-scenario-format.md; scenarios/ has many.`;
 
+const gdbserverHelp = `
+The steps that make tasks run first; then the machine stands, as in the kernel debugger, and "continue" executes the other
+steps, an access at a time. Breakpoints are the kernel's own debugger's: they fire for kernel code (kernelAccess).
+"monitor slots" and "monitor registers" show who holds what.`;
+
 const fuzzHelp = `
 What differs is made as small as can be, printed and saved as a scenario, for "trapline run --on both".
 Exit status: 0 the kernels agreed, or differed as docs/conformance.md says; 1 they did not, a live task died, or nothing
@@ -130,6 +135,22 @@ async function main(): Promise<number> {
     .action(async (flags: object) => {
       const { fuzzCommand } = await import('./fuzz-command.ts');
       status = await fuzzCommand(flags);
+    });
+  program
+    .command('gdbserver')
+    .description('our own kernel on a simulated machine, for gdb and lldb: CPUs are threads')
+    .usage('--on model SCENARIO [--listen HOST:PORT | --unix PATH | --stdio]')
+    .option('--on <model> <scenario>', 'the machine, its tasks and what they do')
+    .option('--listen <host:port>', 'where clients come; port 0: any (default: 127.0.0.1:1234)')
+    .option('--unix <path>', 'a unix socket')
+    .option(
+      '--stdio',
+      'standard input and output, for gdb\'s "target remote | trapline gdbserver --stdio ..."',
+    )
+    .addHelpText('after', gdbserverHelp)
+    .action(async (flags: object) => {
+      const { gdbserverCommand } = await import('./gdbserver-command.ts');
+      status = await gdbserverCommand(flags);
     });
   program
     .command('doctor')

@@ -12,19 +12,25 @@ import type { TargetFlags } from './target-options.ts';
 
 /** The scenario of `--on model SCENARIO`, its tasks made. Throws {@link UsageError}. */
 export async function startScenario(on: string): Promise<ModelScenario> {
-  const { kernel, file } = splitOnOption(on);
-  if (kernel !== 'model') throw new UsageError(`--on ${kernel}: expected model and a scenario file`);
-  if (file === undefined) throw new UsageError('--on model wants a scenario file behind it');
+  const scenario = scenarioOf(on);
   try {
-    return await ModelScenario.start(onlyScenario(file), { pause: eventLoopTurn });
+    return await ModelScenario.start(scenario, { pause: eventLoopTurn });
   } catch (error) {
     if (error instanceof StepError) throw new UsageError(error.message);
     throw error;
   }
 }
 
-/** Lets Ctrl-C be seen between two steps. */
-function eventLoopTurn(): Promise<void> {
+/** The scenario of `--on model SCENARIO`. Throws {@link UsageError}. */
+export function scenarioOf(on: string): Scenario {
+  const { kernel, file } = splitOnOption(on);
+  if (kernel !== 'model') throw new UsageError(`--on ${kernel}: expected model and a scenario file`);
+  if (file === undefined) throw new UsageError('--on model wants a scenario file behind it');
+  return onlyScenario(file);
+}
+
+/** Lets signals and sockets be seen between two steps. */
+export function eventLoopTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 

@@ -151,6 +151,8 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
       at: required('address'),
       len: optional('integer'),
       store: optional('boolean'),
+      value: optional('integer'),
+      ip: optional('address'),
       times: optional('integer'),
     },
     modelOnly: true,

@@ -142,6 +142,16 @@ export interface LabKsym {
   read(file: 'filter' | 'trace' | 'profile'): string;
 }
 
+/** An access by kernel code. */
+export interface KernelAccess {
+  readonly at: bigint;
+  readonly lenBytes: number;
+  readonly store: boolean;
+  readonly value: bigint;
+  /** Of the instruction; absent: somewhere in the kernel's text. */
+  readonly ip?: bigint;
+}
+
 /** What only a simulated machine can do. */
 export interface LabMachine {
   /** Debug registers of a CPU by name, "dr0" to "dr7" and "mask0" to "mask3". */
@@ -153,11 +163,10 @@ export interface LabMachine {
   wideHits(name: string): number;
   cpuOffline(cpu: number): void;
   cpuOnline(cpu: number): void;
-  /** An access by kernel code on a CPU. */
-  kernelAccess(
-    cpu: number,
-    access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
-  ): void;
+  /** Kernel code on a CPU comes to the instruction at `ip`: execution breakpoints fault. */
+  kernelExecute(cpu: number, ip: bigint): void;
+  /** The access of an instruction of kernel code on a CPU; a store stores `value`. */
+  kernelAccess(cpu: number, access: KernelAccess): void;
   /** A packet to the kernel debugger, and its reply; `null`: there is none (yet), or no debugger. */
   kgdb(packet: string): string | null;
   /** The tracer of kernel symbols. */

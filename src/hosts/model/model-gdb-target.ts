@@ -1,8 +1,10 @@
 import { assert } from '../../base/assert.ts';
+import { joinPair } from '../../base/pair.ts';
 import { PeerError } from '../../gdb/errors.ts';
 import type {
   GdbTarget,
   MemoryAbility,
+  MonitorCommands,
   RegisterAbility,
   ResumeAbility,
   Stop,
@@ -14,7 +16,8 @@ import { x8664Description } from '../../gdb/x86-64-description.ts';
 import { Kgdb, type KgdbRequest, type KgdbStop, kgdbEntries } from '../../kernel/kgdb/kgdb.ts';
 import { kgdbBreakpoints } from '../../kernel/kgdb/kgdb-abilities.ts';
 import { x86KgdbRecord } from '../../kernel/kgdb/x86-record.ts';
-import type { SimTask } from '../../machines/sim/sim-task.ts';
+import type { AddressSpace } from '../../machines/sim/address-space.ts';
+import { memoryAt } from './memory-at.ts';
 import type { ModelHost } from './model-host.ts';
 
 const sigtrap = 5;
@@ -30,12 +33,11 @@ const watchStops: Readonly<Record<KgdbRequest['kind'], WatchStop | undefined>> =
   access: 'awatch',
 };
 
-/** What a target leaves to its user. */
+/** Abilities that the target's user adds. */
 export interface ModelGdbTargetOptions {
-  /** The machine may go on: whoever drives it does. */
-  readonly onContinue?: () => void;
-  /** Ctrl-C of the debugger, while the machine goes on. */
-  readonly onInterrupt?: () => void;
+  /** Lets the machine run until something stops it; absent: the machine is run by others. */
+  readonly resume?: ResumeAbility;
+  readonly monitor?: MonitorCommands;
 }
 
 /**
@@ -50,13 +52,14 @@ export class ModelGdbTarget implements GdbTarget {
   readonly breakpoints: NonNullable<GdbTarget['breakpoints']>;
   readonly registers: RegisterAbility;
   readonly memory: MemoryAbility;
-  readonly resume: ResumeAbility;
+  readonly resume?: ResumeAbility;
+  readonly monitor?: MonitorCommands;
   readonly #host: ModelHost;
   readonly #ip: number = registerNumber(x8664Description, 'rip');
   readonly #flags: number = registerNumber(x8664Description, 'eflags');
   #stop: Stop | undefined;
-  /** Whoever waits for the next stop. */
-  #stopped: ((stop: Stop) => void) | undefined;
+  /** Where a CPU stands in the kernel, by number, since the last stop. */
+  readonly #stoppedIps: Map<number, bigint> = new Map();
 
   constructor(host: ModelHost, options: ModelGdbTargetOptions = {}) {
     this.#host = host;
@@ -74,18 +77,11 @@ export class ModelGdbTarget implements GdbTarget {
         throw new PeerError('EPERM', 'registers of a simulated CPU are not written');
       },
     };
-    this.resume = {
-      steps: false,
-      run: () => {
-        const stop = this.leave();
-        options.onContinue?.();
-        return stop;
-      },
-      interrupt: () => options.onInterrupt?.(),
-    };
+    if (options.resume !== undefined) this.resume = options.resume;
+    if (options.monitor !== undefined) this.monitor = options.monitor;
     this.memory = {
-      read: (thread, address, lenBytes) => this.#task(thread).memory.read(address, lenBytes),
-      write: (thread, address, bytes) => this.#task(thread).memory.write(address, bytes),
+      read: (thread, address, lenBytes) => this.#memory(thread, address).read(address, lenBytes),
+      write: (thread, address, bytes) => this.#memory(thread, address).write(address, bytes),
     };
   }
 
@@ -108,21 +104,29 @@ export class ModelGdbTarget implements GdbTarget {
     if (!this.kgdb.inside) this.kgdb.enter();
   }
 
-  /** Lets every CPU go on; gives the next stop, when it comes. */
-  leave(): Promise<Stop> {
-    assert(this.#stopped === undefined, 'one client waits at a time');
-    if (this.kgdb.inside) this.kgdb.leave();
-    return new Promise((resolve) => {
-      this.#stopped = resolve;
-    });
+  /** Gives a function that tells the stop that came since this call. */
+  nextStop(): () => Stop {
+    this.#stop = undefined;
+    return () => {
+      assert(this.#stop !== undefined, 'the machine stands because something stopped it');
+      return this.#stop;
+    };
   }
 
-  /** The client lets go: what it set is gone, and the machine goes on. */
+  /** The machine stands because of a signal of the debugger's own. */
+  stopBy(signal: number): Stop {
+    const { currentCpu } = this.#host.machine;
+    this.#stop = { type: 'signal', signal, thread: this.#thread(currentCpu.number) };
+    this.#stoppedIps.clear();
+    return this.#stop;
+  }
+
+  /** The client lets go: what it set is gone. The machine waits for the next client. */
   detach(): void {
     if (!this.kgdb.inside) this.kgdb.enter();
     this.kgdb.removeAll();
     this.kgdb.leave();
-    this.#stopped = undefined;
+    this.enter();
   }
 
   close(): void {
@@ -130,7 +134,9 @@ export class ModelGdbTarget implements GdbTarget {
     this.kgdb.close();
   }
 
-  #stopAt({ cpu, request }: KgdbStop): void {
+  #stopAt({ cpu, request, ip }: KgdbStop): void {
+    this.#stoppedIps.clear();
+    this.#stoppedIps.set(cpu.number, ip);
     const kind = watchStops[request.kind];
     const thread = this.#thread(cpu.number);
     this.#stop = {
@@ -142,9 +148,6 @@ export class ModelGdbTarget implements GdbTarget {
         : { watch: { kind, address: request.address } }),
     };
     this.kgdb.enter();
-    const stopped = this.#stopped;
-    this.#stopped = undefined;
-    stopped?.(this.#stop);
   }
 
   #thread(cpu: number): TargetThread {
@@ -154,19 +157,21 @@ export class ModelGdbTarget implements GdbTarget {
     return thread;
   }
 
-  #task(thread: TargetThread): SimTask {
-    const task = this.#host.machine.cpus[thread.thread - 1]?.current ?? null;
-    if (task === null)
-      throw new PeerError('EFAULT', 'the CPU executes nothing, and has no memory of its own');
-    return task;
+  #memory(thread: TargetThread, address: bigint): AddressSpace {
+    const cpu = this.#host.machine.cpus[thread.thread - 1];
+    const memory = cpu === undefined ? undefined : memoryAt(this.#host.machine, cpu, address);
+    if (memory === undefined)
+      throw new PeerError('EFAULT', 'the CPU executes no task, whose memory that would be');
+    return memory;
   }
 
   #readRegister(thread: TargetThread, register: number): Uint8Array | undefined {
     const task = this.#host.machine.cpus[thread.thread - 1]?.current ?? null;
     if (register === this.#ip) {
       const bytes = new Uint8Array(8);
-      new DataView(bytes.buffer).setUint32(0, task?.ipLow ?? 0, true);
-      new DataView(bytes.buffer).setUint32(4, task?.ipHigh ?? 0, true);
+      const own = task === null ? 0n : joinPair(task.ipLow, task.ipHigh);
+      const ip = this.#stoppedIps.get(thread.thread - 1) ?? own;
+      new DataView(bytes.buffer).setBigUint64(0, ip, true);
       return bytes;
     }
     if (register !== this.#flags) return undefined;

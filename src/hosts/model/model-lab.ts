@@ -4,16 +4,20 @@ import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import { namedProgram } from '../../bpf/named-programs.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
+import type { SimCpu } from '../../machines/sim/sim-cpu.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
-import type { Lab, LabBpf, LabMachine, LabMaker } from '../../scenario/lab.ts';
+import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { LabCalls } from './lab-calls.ts';
+import { memoryAt } from './memory-at.ts';
 import { ModelHost } from './model-host.ts';
 import { ModelKsym } from './model-ksym.ts';
 import { ModelLabPtrace } from './model-lab-ptrace.ts';
 import { ModelLabTasks } from './model-lab-tasks.ts';
 import { TracedActs } from './traced-acts.ts';
 
+/** Length of an instruction of the simulated kernel. */
+const instructionBytes = 4n;
 const kernelIp = 0xffff_ffff_8100_0000n;
 
 class ModelLabMachine implements LabMachine {
@@ -71,18 +75,25 @@ class ModelLabMachine implements LabMachine {
     this.#host.machine.online(cpu);
   }
 
-  kernelAccess(
-    cpuNumber: number,
-    access: { readonly at: bigint; readonly lenBytes: number; readonly store: boolean },
-  ): void {
-    const { machine } = this.#host;
-    const cpu = machine.cpus[cpuNumber];
+  #onlineCpu(cpuNumber: number): SimCpu {
+    const cpu = this.#host.machine.cpus[cpuNumber];
     if (cpu?.online !== true) throw new StepError(`CPU ${cpuNumber} is not online`);
-    machine.crossCall(cpu, () =>
-      cpu.kernelAccess(lowWord(access.at), highWord(access.at), access.lenBytes, {
-        store: access.store,
-        ip: kernelIp,
-      }),
+    return cpu;
+  }
+
+  kernelExecute(cpuNumber: number, ip: bigint): void {
+    const cpu = this.#onlineCpu(cpuNumber);
+    this.#host.machine.crossCall(cpu, () => cpu.kernelExecute(ip));
+  }
+
+  kernelAccess(cpuNumber: number, access: KernelAccess): void {
+    const cpu = this.#onlineCpu(cpuNumber);
+    const { at, lenBytes, store, value } = access;
+    // As a processor reports it: behind the instruction.
+    const ip = access.ip === undefined ? kernelIp : access.ip + instructionBytes;
+    if (store) memoryAt(this.#host.machine, cpu, at)?.writeNumber(at, lenBytes, value);
+    this.#host.machine.crossCall(cpu, () =>
+      cpu.kernelAccess(lowWord(at), highWord(at), lenBytes, { store, ip }),
     );
   }
 

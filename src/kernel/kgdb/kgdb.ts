@@ -2,6 +2,7 @@ import type { ArchRecord, RegisterImage } from '../../arch/architecture.ts';
 import type { TrapFrame } from '../../arch/trap-frame.ts';
 import { assert } from '../../base/assert.ts';
 import { isKernelError } from '../../base/kernel-error.ts';
+import { joinPair } from '../../base/pair.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import {
   HW_BREAKPOINT_R,
@@ -37,6 +38,8 @@ export interface KgdbStop {
   readonly cpu: Cpu;
   /** The entry that fired, as it was asked for. */
   readonly request: KgdbRequest;
+  /** Where the CPU stands. */
+  readonly ip: bigint;
 }
 
 /** What the debugger stands on. */
@@ -286,7 +289,7 @@ export class Kgdb {
     const fired = this.#fired;
     this.#fired = undefined;
     if (fired === undefined || frame.userMode || (frame.status & entryBits) === 0) return;
-    this.#options.onStop({ cpu, request: fired.request });
+    this.#options.onStop({ cpu, request: fired.request, ip: joinPair(frame.ipLow, frame.ipHigh) });
   }
 }
 

@@ -126,6 +126,14 @@ export class SimCpu implements Cpu {
     this.kernelException(bits, Number(options.ip & 0xffff_ffffn), Number(options.ip >> 32n));
   }
 
+  /** Kernel code on this CPU comes to an instruction: an execution breakpoint faults once, then it is executed. */
+  kernelExecute(ip: bigint): void {
+    const low = Number(ip & 0xffff_ffffn);
+    const high = Number(ip >> 32n);
+    const bits = matchExecute(this.registers.words, low, high);
+    if (bits !== 0) this.kernelException(bits, low, high);
+  }
+
   /** A MOV from or to a debug register by kernel code: a fault if DR7.GD is set, which clears GD. */
   kernelMovesDebugRegister(ip: bigint): void {
     if ((this.registers.low(dr7) & dr7GeneralDetect) === 0) return;

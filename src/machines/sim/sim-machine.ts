@@ -66,6 +66,8 @@ export interface SpawnRequest {
 export class SimMachine implements Machine {
   readonly cpus: readonly SimCpu[];
   readonly symbols: Map<string, bigint>;
+  /** What the kernel's own addresses hold, for whoever looks at them: the layer does not. */
+  readonly kernelMemory: AddressSpace = new AddressSpace();
   readonly #interruption: Interruption = new Interruption(() => this.#currentCpu.inNmi);
   #clockNs = 0;
   #nextTickNs = tickNs;

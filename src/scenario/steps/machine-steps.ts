@@ -1,6 +1,25 @@
-import type { LabMachine } from '../lab.ts';
+import { toInteger } from '../integer.ts';
+import type { KernelAccess, LabMachine } from '../lab.ts';
 import { attrOf, resolveAddress, StepError } from '../values.ts';
 import { done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
+
+/** The access that a `kernelAccess` step makes, `times` times. */
+export function kernelAccessOf(
+  context: StepContext,
+  keys: StepKeys,
+): { readonly cpu: number; readonly access: KernelAccess } {
+  const { lab } = context;
+  return {
+    cpu: context.number(keys, 'cpu', 0),
+    access: {
+      at: resolveAddress(lab, String(keys.at)),
+      lenBytes: context.length(keys),
+      store: keys.store !== false,
+      value: toInteger(keys.value) ?? 1n,
+      ...(keys.ip === undefined ? {} : { ip: resolveAddress(lab, String(keys.ip)) }),
+    },
+  };
+}
 
 /** Steps that only a simulated machine can do, but for an NMI, which runs other steps. docs/spec/09 "Steps". */
 export function machineSteps(context: StepContext, machine: LabMachine): StepHandlers {
@@ -41,14 +60,12 @@ export function machineSteps(context: StepContext, machine: LabMachine): StepHan
       return done;
     },
     kernelAccess: (keys) => {
-      const at = resolveAddress(lab, String(keys.at));
+      const { cpu, access } = kernelAccessOf(context, keys);
       const times = context.times(keys);
-      for (let i = 0; i < times; i++)
-        machine.kernelAccess(context.number(keys, 'cpu', 0), {
-          at,
-          lenBytes: context.length(keys),
-          store: keys.store !== false,
-        });
+      for (let i = 0; i < times; i++) {
+        if (access.ip !== undefined) machine.kernelExecute(cpu, access.ip);
+        machine.kernelAccess(cpu, access);
+      }
       return done;
     },
   };
