@@ -23,6 +23,8 @@ export const POLL_IN = 1;
 export const POLL_ERR = 4;
 export const POLL_HUP = 6;
 export const SI_KERNEL = 0x80;
+/** What a signal about a file says that has codes of its own for something else (SIGTRAP). */
+export const SI_SIGIO = -5;
 /** The first signal that is queued as often as it is sent. Source: signal(7). */
 export const SIGRTMIN = 32;
 /** Bit 0 of si_perf_flags: the signal was blocked when it was sent. */

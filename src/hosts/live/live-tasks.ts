@@ -10,7 +10,7 @@ import type {
   TaskPlace,
 } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
-import { POLL_ERR, POLL_HUP, POLL_IN, SIGTRAP, TRAP_PERF } from '../../uapi/signal.ts';
+import { POLL_ERR, POLL_HUP, POLL_IN, SI_SIGIO, SIGTRAP, TRAP_PERF } from '../../uapi/signal.ts';
 import type { LiveTracer } from './live-tracer.ts';
 import { OwnCredentials } from './own-credentials.ts';
 import { accessWidths, SA_SIGINFO_RESTORER_RESTART } from './puppet-code.ts';
@@ -29,6 +29,7 @@ const SIG_IGN = 1n;
 const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
 const sigsetBytes = 8;
+const fileCodes: readonly number[] = [POLL_IN, POLL_ERR, POLL_HUP];
 
 /** Tasks of a live scenario: puppets, and "self", the runner. */
 export class LiveTasks implements LabTasks {
@@ -285,11 +286,10 @@ function words(...values: readonly bigint[]): Uint8Array {
 
 function labSignal({ signal, code, words }: PuppetSignal): LabSignal {
   const [first, second, third] = words;
-  if (signal !== SIGTRAP)
-    // Of a file: si_band and si_fd, if it says what happened.
-    return code === POLL_IN || code === POLL_ERR || code === POLL_HUP
-      ? { signal, code, addr: 0n, fd: Number(BigInt.asIntN(32, second)) }
-      : { signal, code, addr: 0n };
+  // Of a file: si_band and si_fd, if it says what happened.
+  const aboutFile = signal === SIGTRAP ? code === SI_SIGIO : fileCodes.includes(code);
+  if (aboutFile) return { signal, code, addr: 0n, fd: Number(BigInt.asIntN(32, second)) };
+  if (signal !== SIGTRAP) return { signal, code, addr: 0n };
   if (code !== TRAP_PERF) return { signal, code, addr: first };
   const type = Number(third & 0xffff_ffffn);
   return { signal, code, addr: first, data: second, type, flags: Number(third >> 32n) };

@@ -165,6 +165,8 @@ export class ModelLabTasks implements LabTasks {
       if (known === undefined) throw new StepError(`"caps" are of ${capabilities.join(', ')}, not ${cap}`);
       return known;
     });
+    if (entry.lost && caps.length > 0)
+      throw new KernelError({ errno: errnoValues.EPERM, operation: 'capabilities of nobody' });
     task.credentials = { uid: nobodyUid, capabilities: new Set(caps) };
   }
 

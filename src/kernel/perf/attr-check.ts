@@ -29,6 +29,7 @@ const periodSign = 1n << 63n;
 /** All bits of `branch_sample_type`; the first three are privilege levels. Source: linux/perf_event.h. */
 const branchBits = (1n << 20n) - 1n;
 const branchPrivilegeBits = 7n;
+const branchUserBit = 1n;
 /** Registers that an x86-64 kernel samples: not the data segments (12 to 15). Source: asm/perf_regs.h. */
 const registerBits = 0xff0fffn;
 
@@ -77,9 +78,10 @@ export function compactAttr(attr: KernelAttr): KernelAttr {
 }
 
 /**
- * The checks that look at nothing but the attr. Throws `KernelError` EINVAL, EOPNOTSUPP. docs/spec/03 sections 8 and 9.
+ * The checks of the attr by itself. Throws `KernelError` EINVAL, EOPNOTSUPP, EACCES. docs/spec/03 sections 8 and 9.
+ * @param kernelAllowed {@link mayCountKernel} of the caller.
  */
-export function checkAttr(attr: PerfEventAttr): void {
+export function checkAttr(attr: PerfEventAttr, kernelAllowed: boolean): void {
   const sampleType = attr.sampleType ?? 0;
   if ((attr.reservedFlags ?? 0n) !== 0n) refuse('EINVAL', 'a reserved flag is set');
   if (sampleType > sampleTypeBits) refuse('EINVAL', 'unknown bits in sample_type');
@@ -99,6 +101,8 @@ export function checkAttr(attr: PerfEventAttr): void {
         'branch_sample_type has a bit of its own besides the privilege levels, and no unknown one',
       );
   }
+  if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0 && !kernelAllowed && kernelBranches(attr))
+    refuse('EACCES', 'branches of the kernel, or of a hypervisor, need the right to the kernel');
   if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n);
   if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n);
   if (attr.inheritThread === true && attr.inherit !== true)
@@ -106,6 +110,13 @@ export function checkAttr(attr: PerfEventAttr): void {
   if (attr.removeOnExec === true && attr.enableOnExec === true)
     refuse('EINVAL', 'remove_on_exec with enable_on_exec');
   if (attr.sigtrap === true && attr.removeOnExec !== true) refuse('EINVAL', 'sigtrap without remove_on_exec');
+}
+
+/** Whether branches above user mode are asked for: by their levels, or without any by what is not excluded. */
+function kernelBranches(attr: PerfEventAttr): boolean {
+  const levels = (attr.branchSampleType ?? 0n) & branchPrivilegeBits;
+  if (levels !== 0n) return (levels & ~branchUserBit) !== 0n;
+  return attr.excludeKernel !== true || attr.excludeHv !== true;
 }
 
 function checkRegisters(mask: bigint): void {
@@ -154,9 +165,14 @@ export function perfmonCapable(credentials: Credentials): boolean {
   return credentials.capabilities.has('PERFMON') || credentials.capabilities.has('SYS_ADMIN');
 }
 
+/** Whether somebody may have events that see the kernel. docs/spec/03 section 9. */
+export function mayCountKernel(credentials: Credentials, limits: PerfLimits): boolean {
+  return limits.paranoid <= 1 || perfmonCapable(credentials);
+}
+
 /** What an attr asks of the caller's rights and of the limits. Throws `KernelError` EACCES, EINVAL. */
 export function checkAttrRights(attr: PerfEventAttr, credentials: Credentials, limits: PerfLimits): void {
-  const kernelAllowed = limits.paranoid <= 1 || perfmonCapable(credentials);
+  const kernelAllowed = mayCountKernel(credentials, limits);
   if (attr.excludeKernel !== true && !kernelAllowed)
     refuse('EACCES', `perf_event_paranoid is ${limits.paranoid}: exclude_kernel, or CAP_PERFMON`);
   const period = attr.samplePeriod ?? 0n;

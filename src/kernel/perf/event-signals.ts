@@ -13,13 +13,15 @@ import {
   O_ASYNC,
 } from '../../uapi/fcntl.ts';
 import { PERF_TYPE_BREAKPOINT } from '../../uapi/perf-event-attr.ts';
-import { SI_KERNEL, SIGIO, SIGTRAP, TRAP_PERF, TRAP_PERF_FLAG_ASYNC } from '../../uapi/signal.ts';
+import { SI_KERNEL, SI_SIGIO, SIGIO, SIGTRAP, TRAP_PERF, TRAP_PERF_FLAG_ASYNC } from '../../uapi/signal.ts';
 import { failure } from './failure.ts';
 import type { OverflowHooks } from './overflow.ts';
 import type { PerfEvent } from './perf-event.ts';
 
 const signalMax = 64;
 const O_RDWR = 2;
+/** Signals but SIGIO whose codes mean something of their own: SIGILL, TRAP, BUS, FPE, SEGV, CHLD, SYS. */
+const ownCodes: ReadonlySet<number> = new Set([4, 5, 7, 8, 11, 17, 31]);
 
 /** Whom an event's file signals, and how. Source: fcntl(2). */
 export interface FileOwner {
@@ -83,7 +85,7 @@ export class EventSignals {
     const info =
       signal === 0
         ? { signal: SIGIO, code: SI_KERNEL, address: 0n }
-        : { signal, code: band, address: 0n, fd };
+        : { signal, code: ownCodes.has(signal) ? SI_SIGIO : band, address: 0n, fd };
     this.#machine.signal(task, info, { process });
   }
 

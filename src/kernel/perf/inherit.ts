@@ -96,6 +96,9 @@ export function startProgram(kernel: PerfKernel, task: Task): void {
     if (event.attr.removeOnExec !== true) continue;
     if (event.parent !== null) kernel.control.destroyCopy(event);
     else kernel.control.detach(event, eventStates.exit);
+    // Whoever waits is told, with what was last to be told: a stale POLL_IN, too.
+    kernel.overflow.wake(event.top);
   }
+  kernel.overflow.settle();
   kernel.records.named(task, true);
 }

@@ -15,6 +15,7 @@ import {
   clockOf,
   type KernelAttr,
   keptAttr,
+  mayCountKernel,
   perfmonCapable,
 } from './attr-check.ts';
 import { eventStates } from './event-state.ts';
@@ -54,7 +55,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   const { credentials } = caller;
   if ((flags & ~knownFlags) !== 0) throw failure('EINVAL', 'unknown open flag');
   const attr = typeof request.attr === 'function' ? request.attr() : request.attr;
-  checkAttr(attr);
+  checkAttr(attr, mayCountKernel(credentials, kernel.limits));
   checkAttrRights(attr, credentials, kernel.limits);
   const cgroup = (flags & PERF_FLAG_PID_CGROUP) !== 0;
   if (cgroup && (pid === -1 || cpu === -1)) throw failure('EINVAL', 'PID_CGROUP needs a group and a CPU');

@@ -21,7 +21,7 @@ import {
   PERF_EVENT_IOC_SET_OUTPUT,
   PERF_IOC_FLAG_GROUP,
 } from '../../uapi/perf-event-ioctl.ts';
-import { checkAttr, readAttr } from './attr-check.ts';
+import { checkAttr, mayCountKernel, readAttr } from './attr-check.ts';
 import { ModelBpfCalls } from './bpf-calls.ts';
 import { attachProgram } from './bpf-filter.ts';
 import { eventStates } from './event-state.ts';
@@ -112,9 +112,10 @@ export class ModelPerfCalls implements PerfSystemCalls {
         return 0;
       }
       case PERF_EVENT_IOC_MODIFY_ATTRIBUTES: {
-        const sysAdmin = this.#caller().credentials.capabilities.has('SYS_ADMIN');
+        const { credentials } = this.#caller();
+        const sysAdmin = credentials.capabilities.has('SYS_ADMIN');
         const attr = readAttr(pointed(argument, 0));
-        checkAttr(attr);
+        checkAttr(attr, mayCountKernel(credentials, this.#kernel.limits));
         this.#kernel.call(() => control.modifyAttributes(event, attr, { sysAdmin }));
         return 0;
       }

@@ -16,7 +16,7 @@ export const kernelCopyIp: bigint = 0xffff_ffff_8140_0000n;
 
 /** What the unit asks of its machine. */
 interface SignalQueue {
-  signal(task: SimTask, info: { signal: number; code: number; address: bigint }): void;
+  forceSignal(task: SimTask, info: { signal: number; code: number; address: bigint }): void;
 }
 
 /** Executes operations that are instructions: breakpoint check, effect on memory, traps. */
@@ -67,7 +67,7 @@ export class InstructionUnit {
         cpu.exception(0, task.ipLow, task.ipHigh, task);
         return 0n;
       case 'int3':
-        this.#machine.signal(task, { signal: SIGTRAP, code: siKernel, address: 0n });
+        this.#machine.forceSignal(task, { signal: SIGTRAP, code: siKernel, address: 0n });
         // An interrupt like any other: taking it clears TF, so no step is reported behind it.
         cpu.afterInterrupt(task);
         return 0n;

@@ -7,6 +7,9 @@ import type { SimTask } from './sim-task.ts';
 /** Signals that an instruction causes: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. They go first. */
 const synchronous: ReadonlySet<number> = new Set([4, 5, 7, 8, 11, 31]);
 
+/** Signals whose default action is a core dump, which only the thread that takes them begins. */
+const dumping: ReadonlySet<number> = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
+
 /** What the unit asks of its machine. */
 interface SignalHost {
   tasks(): Iterable<SimTask>;
@@ -32,13 +35,27 @@ export class SignalUnit {
     const { signal } = info;
     const ignored = process.dispositions.get(signal) === 'ignore';
     if (ignored && !task.blocks(signal) && !task.traced) return;
+    const fatal = process.dispositions.get(signal) === 'default' && !dumping.has(signal);
+    const taker = toProcess ? this.#taker(task, signal) : task.blocks(signal) ? null : task;
+    if (fatal && taker !== null && !task.traced) process.doom ??= signal;
     const once = signal < SIGRTMIN;
     if (!toProcess) {
       if (!once || !task.pending.some((other) => other.signal === signal)) task.pending.push(info);
       return;
     }
     if (once && process.pending.some((other) => other.info.signal === signal)) return;
-    process.pending.push({ info, target: this.#taker(task, signal) });
+    process.pending.push({ info, target: taker });
+  }
+
+  /** A signal that an instruction causes: where it is blocked or ignored, the task dies of it. */
+  force(task: SimTask, info: SignalInfo): void {
+    const { signal } = info;
+    const { dispositions } = task.process;
+    if (task.blocks(signal) || dispositions.get(signal) === 'ignore') {
+      dispositions.set(signal, 'default');
+      task.blocked = new Set([...task.blocked].filter((other) => other !== signal));
+    }
+    this.send(task, info, false);
   }
 
   /** The thread that takes a signal for its process: `first` if it can. */
@@ -52,6 +69,7 @@ export class SignalUnit {
   /** Whether work waits, or a signal that the task does not block. */
   due(task: SimTask): boolean {
     const { work, pending, process } = task;
+    if (process.doom !== undefined) return true;
     if (work.length + pending.length + process.pending.length === 0) return false;
     return (
       work.length > 0 ||
@@ -69,6 +87,11 @@ export class SignalUnit {
     if (task.traced) {
       const info = task.stop === null ? dequeue(task) : undefined;
       if (info !== undefined) this.#host.hold(task, info);
+      return;
+    }
+    const { doom } = task.process;
+    if (doom !== undefined) {
+      this.#kill(task, doom);
       return;
     }
     for (let info = dequeue(task); info !== undefined; info = dequeue(task)) {

@@ -95,7 +95,7 @@ export class SimMachine implements Machine {
         return machine.kernel;
       },
       queueTrap: (task: SimTask, code: number, address: bigint): void =>
-        machine.signal(task, { signal: SIGTRAP, code, address }),
+        machine.forceSignal(task, { signal: SIGTRAP, code, address }),
       deliverSignals: (task: SimTask): void => machine.deliverSignals(task),
     };
     this.cpus = Array.from({ length: options.cpus }, (_, number) => new SimCpu(number, host));
@@ -412,6 +412,11 @@ export class SimMachine implements Machine {
   release(task: Task): void {
     assert(task instanceof SimTask, 'a task of this machine');
     task.stop = null;
+  }
+
+  /** {@link signal}, but a task that blocks or ignores it dies of it. */
+  forceSignal(task: SimTask, info: SignalInfo): void {
+    if (task.alive) this.#signals.force(task, info);
   }
 
   beforeUserMode(task: Task, work: () => void): void {

@@ -20,6 +20,8 @@ export class SimProcess {
   readonly dispositions: Map<number, Disposition> = new Map();
   /** Signals for any thread. */
   readonly pending: SharedSignal[] = [];
+  /** A signal that ends it as soon as one of its threads goes on: sent, not blocked, and without a core dump. */
+  doom: number | undefined = undefined;
   /** The signal that ended it. */
   killedBy: number | undefined = undefined;
 
@@ -33,9 +35,9 @@ export class SimProcess {
     return child;
   }
 
-  /** A fresh image has no handlers. */
+  /** A fresh image has no handlers: what was handled has the default action. */
   exec(): void {
     for (const [signal, disposition] of this.dispositions)
-      if (typeof disposition === 'function') this.dispositions.delete(signal);
+      if (typeof disposition === 'function') this.dispositions.set(signal, 'default');
   }
 }

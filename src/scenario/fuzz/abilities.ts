@@ -1,9 +1,13 @@
 import { accesses } from './abilities/accesses.ts';
+import { attrBytes } from './abilities/attr-bytes.ts';
 import { attrFields } from './abilities/attr-fields.ts';
 import { bpf } from './abilities/bpf.ts';
 import { control } from './abilities/control.ts';
+import { families } from './abilities/families.ts';
 import { opens } from './abilities/opens.ts';
 import { reads } from './abilities/reads.ts';
+import { rights } from './abilities/rights.ts';
+import { signals } from './abilities/signals.ts';
 import { softwareEvents } from './abilities/software-events.ts';
 import { tasks } from './abilities/tasks.ts';
 import type { Ability } from './ability.ts';
@@ -18,4 +22,8 @@ export const abilities: readonly Ability[] = [
   reads,
   softwareEvents,
   bpf,
+  signals,
+  attrBytes,
+  families,
+  rights,
 ];

@@ -90,7 +90,7 @@ async function simpler(current: () => readonly FuzzStep[], tries: Tries): Promis
       found = false;
       const step = current()[n];
       if (step === undefined) break;
-      for (const candidate of simplerSteps(step)) {
+      for (const candidate of simplerSteps(step, firstTask(current()))) {
         const steps = current().map((each, m) => (m === n ? candidate : each));
         if (!(await tries(steps))) continue;
         found = true;
@@ -100,9 +100,22 @@ async function simpler(current: () => readonly FuzzStep[], tries: Tries): Promis
   }
 }
 
-/** What a step that does less could be, boldest first. */
-function* simplerSteps(step: FuzzStep): Generator<FuzzStep> {
+function firstTask(steps: readonly FuzzStep[]): unknown {
+  return steps.find(({ step }) => step === 'spawn')?.task;
+}
+
+/** What a step that does less could be, boldest first. `first`: the task that is there from the start. */
+function* simplerSteps(step: FuzzStep, first: unknown): Generator<FuzzStep> {
   const specs = stepSpecs[step.step]?.keys ?? {};
+  const kind = specs.task?.kind;
+  if ((kind === 'task' || kind === 'target') && typeof step.task === 'string' && step.task !== first)
+    yield { ...step, task: first };
+  const address = isAttr(step.attr) ? step.attr.bpAddr : undefined;
+  if (isAttr(step.attr) && typeof address === 'string' && address.includes('.') && taskOf(address) !== first)
+    yield {
+      ...step,
+      attr: { ...step.attr, bpAddr: `${String(first)}${address.slice(address.indexOf('.'))}` },
+    };
   for (const key of Object.keys(step)) {
     // A task without a CPU of its own runs on any: then nothing about CPUs is determined.
     if (key === 'step' || specs[key]?.required === true || (step.step === 'spawn' && key === 'cpu')) continue;

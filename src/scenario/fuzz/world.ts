@@ -11,6 +11,8 @@ export interface FuzzTask {
   readonly family: number;
   cpu: number;
   alive: boolean;
+  /** It has an event that is not inherited, for good: its context is never exchanged with a relative's. */
+  anchored?: boolean;
 }
 
 /** An event that a scenario asked for; it may have been refused. */
@@ -24,6 +26,8 @@ export interface FuzzEvent {
   readonly group: string | undefined;
   /** Relatives of its task hold copies of it, or did: it may serve another task now (docs/spec/03 section 8). */
   copied: boolean;
+  /** Its overflows are told, by signals of O_ASYNC. */
+  told?: boolean;
 }
 
 /** An attr as a step spells it. */
@@ -89,6 +93,7 @@ export class World {
 
   /** A task makes a thread or a child: what is inherited is copied. */
   clone(parent: FuzzTask): void {
+    if (parent.anchored === true) return;
     for (const event of this.events)
       if (event.attr.inherit === true && this.task(event.task)?.family === parent.family) event.copied = true;
   }

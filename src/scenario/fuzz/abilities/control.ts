@@ -38,7 +38,10 @@ export const control: Ability = {
       weight: 2,
       make: (world) => {
         const { dice } = world;
-        const event = dice.pick(world.events.filter((each) => !world.scattered(each)));
+        // A task that has just acted may or may not be off its CPU, which decides when the next overflow is.
+        const event = dice.pick(
+          world.events.filter((each) => !world.scattered(each) && !each.told && each.attr.sigtrap !== true),
+        );
         if (event === undefined) return undefined;
         const arg = dice.pick([1, 1, 2, 3, 7, 0, 100_001, '0x8000000000000000', 'bad']);
         if (typeof arg === 'number' && arg > 0 && 'samplePeriod' in event.attr)
