@@ -2,7 +2,7 @@ import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
 import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
-import { codeText } from './code-text.ts';
+import { codeText, inlinedText } from './code-text.ts';
 import { printable } from './printable.ts';
 import { valueFormats } from './value-formats.ts';
 
@@ -86,7 +86,12 @@ export class HitText {
     if (hit.count > 1) line += `  x${hit.count}`;
     if (!this.#stacks) return line;
     for (const [i, frame] of this.#session.sites.frames(hit.stack).entries()) {
+      const { inlinedInto = [] } = frame.location;
       if (i > 0) line += `\n        ${codeText(frame.location)}`;
+      // The hit's own line ends with where its code is, the frames that it was inlined into follow.
+      for (const into of (i === 0 ? code.location.inlinedInto : inlinedInto) ?? []) {
+        line += `\n        ${inlinedText(into)}`;
+      }
     }
     return line;
   }

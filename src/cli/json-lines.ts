@@ -92,8 +92,11 @@ function frameFields(address: bigint, location: CodeLocation): object {
     offset: location.offset === undefined ? null : hex(location.offset),
     module: location.module ?? null,
     ...(location.moduleOffset === undefined ? {} : { moduleOffset: hex(location.moduleOffset) }),
+    ...(location.function === undefined ? {} : { function: location.function }),
     ...(location.file === undefined ? {} : { file: shortFile(location.file) }),
     ...(location.line === undefined ? {} : { line: location.line }),
+    ...(location.column === undefined ? {} : { column: location.column }),
+    ...(location.inlinedInto === undefined ? {} : { inlined: location.inlinedInto }),
   };
 }
 

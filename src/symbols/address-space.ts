@@ -9,6 +9,7 @@ import { Module } from './module.ts';
 import { NearMissSearch } from './near-miss.ts';
 import type { ProcessImage } from './process-image.ts';
 import type { Resolution, ResolvedSymbol, ResolveRequest } from './resolution.ts';
+import { withFrames } from './source-location.ts';
 import type { ElfSymbol } from './symbol-table.ts';
 
 /**
@@ -193,6 +194,20 @@ export class AddressSpace {
       ...(isFile ? { modulePath: mapping.path } : {}),
       moduleOffset: address - mapping.start + (isFile ? mapping.offset : 0n),
     };
+  }
+
+  /**
+   * A location with what debug information says of it: functions as their language spells them, lines, and what was
+   * inlined. The first address of a module costs its opening, the first of a unit its reading.
+   *
+   * @param options.returnAddress the location is where a call returns to: the call before it is meant.
+   */
+  withSource(location: CodeLocation, options: { returnAddress?: boolean } = {}): CodeLocation {
+    if (location.jit === true) return location;
+    const place = location.address - (options.returnAddress === true ? 1n : 0n);
+    const module = this.#moduleAt(place, this.#mappingAt(place));
+    const frames = module?.frames?.at(module.vaddrOf(place)) ?? [];
+    return withFrames(location, frames, this.#image.tools?.demangle ?? ((name) => name));
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../base/byte-source.ts';
 import { type DebugFileAccess, findDebugFile } from './debug-files.ts';
 import { type DebugInfo, type DebugInfoSearch, openDebugInfo } from './debug-info.ts';
+import { CodeFrames } from './dwarf/code-frames.ts';
 import { DebugData } from './dwarf/debug-data.ts';
 import { ElfError } from './elf-error.ts';
 import { ElfFile } from './elf-file.ts';
@@ -22,6 +23,7 @@ export class MappedFile {
   #debugPath: string | undefined;
   #debugData: DebugData | undefined;
   #debugSearch: DebugInfoSearch | undefined;
+  #frames: { readonly value: CodeFrames | undefined } | undefined;
 
   constructor(image: ProcessImage, mapping: Mapping) {
     this.#image = image;
@@ -56,6 +58,15 @@ export class MappedFile {
     if (info === undefined) return undefined;
     this.#debugData ??= new DebugData(info, { cache: this.#image.cache, identity: this.file?.buildId });
     return this.#debugData;
+  }
+
+  /** Functions and lines of its code by vaddr; `undefined` without debug information. */
+  get frames(): CodeFrames | undefined {
+    if (this.#frames === undefined) {
+      const info = this.debugInfo;
+      this.#frames = { value: info === undefined ? undefined : new CodeFrames(info) };
+    }
+    return this.#frames.value;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { DebugInfo } from './debug-info.ts';
+import type { CodeFrames } from './dwarf/code-frames.ts';
 import type { DebugData } from './dwarf/debug-data.ts';
 import type { ElfError } from './elf-error.ts';
 import type { ElfFile } from './elf-file.ts';
@@ -78,6 +79,11 @@ export class Module {
   /** Its debug information as names and types; `undefined` where there is none. */
   get debugData(): DebugData | undefined {
     return this.#mappedFile.debugData;
+  }
+
+  /** Functions and lines of its code by vaddr; `undefined` without debug information. */
+  get frames(): CodeFrames | undefined {
+    return this.#mappedFile.frames;
   }
 
   /** Why debug information that seems to be there is not used, in one line. Looks for it. */

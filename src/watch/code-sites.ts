@@ -61,6 +61,8 @@ export class CodeSites {
   readonly #scriptSites: Map<number, number> = new Map();
   readonly #locations: Map<number, CodeLocation> = new Map();
   readonly #accesses: Map<string, CodeAccess> = new Map();
+  /** By site: its source as an address that is returned to. */
+  readonly #returns: Map<number, CodeLocation> = new Map();
   #kallsyms: { readonly table: Kallsyms | undefined } | undefined;
 
   constructor(parts: CodeSitesParts) {
@@ -126,6 +128,14 @@ export class CodeSites {
     return this.#process(pid).space;
   }
 
+  /** Why debug information of the program itself that seems to be there is not used: a sentence, or none. */
+  sourceNotes(pid: number): string[] {
+    if (this.#parts.surface.names !== undefined) return [];
+    const [program] = this.space(pid).modules();
+    const problem = program?.debugProblem;
+    return problem === undefined ? [] : [`no lines of source for ${program?.name}: ${problem}`];
+  }
+
   /** /proc/kallsyms, read at the first call; `undefined` where it cannot be read. */
   kallsyms(): Kallsyms | undefined {
     if (this.#kallsyms === undefined) {
@@ -160,15 +170,18 @@ export class CodeSites {
     return access;
   }
 
-  /** The frames of a stack, innermost first; `stack` as in a batch's column, 0 has none. */
+  /**
+   * The frames of a stack with their source, innermost first; `stack` as in a batch's column, 0 has none. The first is
+   * where the kernel says that the code was, the others are where calls return to; their lines are the calls'.
+   */
   frames(
     stack: number,
   ): { readonly address: bigint; readonly kernel: boolean; readonly location: CodeLocation }[] {
     const sites = stack === 0 ? undefined : this.#stacks[stack - 1];
-    return [...(sites ?? [])].map((site) => ({
+    return [...(sites ?? [])].map((site, i) => ({
       address: this.#addresses[site]!, // frames are sites
       kernel: this.#pids[site] === 0,
-      location: this.location(site),
+      location: i === 0 ? this.#withSource(site, this.location(site)) : this.#returnLocation(site),
     }));
   }
 
@@ -186,7 +199,7 @@ export class CodeSites {
       sampleIp,
       ip: sampleIp,
       instructionFound: false,
-      location: this.location(site),
+      location: this.#withSource(site, this.location(site)),
       kernel,
       access: watch.access,
       text: undefined,
@@ -207,11 +220,27 @@ export class CodeSites {
       ...unknown,
       ip: found.address,
       instructionFound: true,
-      location: this.locate(pid, found.address),
+      location: this.#withSource(site, this.locate(pid, found.address)),
       access: found.access,
       text: found.text,
       effect: found.effect,
     };
+  }
+
+  /** As it is where the kernel itself knows names, and for kernel code. */
+  #withSource(site: number, location: CodeLocation, options: { returnAddress?: boolean } = {}): CodeLocation {
+    const pid = this.#pids[site]!; // sites come from batches
+    if (pid === 0 || this.#parts.surface.names !== undefined) return location;
+    return this.#process(pid).space.withSource(location, options);
+  }
+
+  #returnLocation(site: number): CodeLocation {
+    let location = this.#returns.get(site);
+    if (location === undefined) {
+      location = this.#withSource(site, this.location(site), { returnAddress: true });
+      this.#returns.set(site, location);
+    }
+    return location;
   }
 
   /** Where an address of a process is (0: the kernel). */

@@ -213,6 +213,7 @@ export class WatchSession {
             ...notesFor(surface, options, features.kernelMode),
             ...armed.watches.flatMap((watch) => watch.note ?? []),
             ...(armed.raced ? [racedNote] : []),
+            ...(pid === undefined || options.countOnly === true ? [] : sites.sourceNotes(pid)),
           ],
         },
         sites,

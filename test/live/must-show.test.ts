@@ -81,7 +81,7 @@ describeWith(['gcc', 'breakpoints', 'kernel mode'], 'four threads and one read(2
     const lines = result.stdout.trimEnd().split('\n');
     const { tids } = parseProgram(lines.find((line) => / 1234567$/.test(line)) ?? '');
     for (const [i, letter] of ['a', 'b', 'c', 'd'].entries()) {
-      const site = lines.filter((line) => line.includes(`store_${letter}+`));
+      const site = lines.filter((line) => line.includes(`store_${letter} `));
       expect(site).toHaveLength(1);
       expect(site[0]).toMatch(
         new RegExp(`^\\s*1000\\s+2[45]\\.\\d%\\s+user\\s+w\\b.*storer-${letter}/${tids[i]}$`),

@@ -1,6 +1,7 @@
 import { addressNumber } from '../address-number.ts';
 import type { DebugInfo } from '../debug-info.ts';
 import { ElfError } from '../elf-error.ts';
+import { ByteCursor } from './byte-cursor.ts';
 import { DW_AT_comp_dir, DW_AT_name, DW_AT_stmt_list } from './constants.ts';
 import type { DwarfFile } from './dwarf-file.ts';
 import { readLineProgram } from './line-program.ts';
@@ -20,6 +21,15 @@ export interface CodeFrame {
   readonly column?: number;
   /** Whether it was inlined into the next frame. */
   readonly inlined: boolean;
+}
+
+/** The one program at `offset`, as far as it says it goes, without the rest of the section. */
+function lineProgramBytes(dwarf: DwarfFile, offset: number): Uint8Array {
+  const head = dwarf.sections.range('line', offset, 12);
+  const cursor = new ByteCursor(head, { file: dwarf.name });
+  const length = cursor.u32();
+  const bytes = length === 0xffff_ffff ? 12 + cursor.u64Number() : 4 + length;
+  return dwarf.sections.range('line', offset, Math.min(bytes, dwarf.sections.sizeBytes('line')));
 }
 
 /** One unit's two tables, each read when first asked for. `undefined`: it has none that can be read. */
@@ -104,8 +114,8 @@ export class CodeFrames {
     if (known !== undefined) return known;
     const loaded = dwarf.load(unit);
     const table = readLineProgram({
-      section: dwarf.sections.whole('line'),
-      offset,
+      section: lineProgramBytes(dwarf, offset),
+      offset: 0,
       compilationDirectory: entry.string(DW_AT_comp_dir) ?? '',
       unitName: entry.string(DW_AT_name) ?? '',
       string: (form, value) => {
