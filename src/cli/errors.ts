@@ -19,3 +19,8 @@ export function messageOf(error: unknown): string | undefined {
   if (error instanceof Error && error.message.startsWith('Trapline needs')) return error.message;
   return undefined;
 }
+
+/** Lines to show under the message of an error. */
+export function detailsOf(error: unknown): readonly string[] {
+  return error instanceof WatchError ? error.details : [];
+}

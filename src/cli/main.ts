@@ -1,13 +1,18 @@
 #!/usr/bin/env node
 import fs from 'node:fs';
 import { Command } from 'commander';
-import { exitStatusOf, messageOf } from './errors.ts';
+import { detailsOf, exitStatusOf, messageOf } from './errors.ts';
 import { joinOnOption } from './on-option.ts';
-import { oneLine } from './printable.ts';
+import { oneLine, printable } from './printable.ts';
 
 const whatHelp = `
 WHAT is one of
   NAME  NAME+OFFSET  FILE.so:NAME      a variable or function, by the files' symbol tables
+  cfg->limits[2].max  *p  a[3]  a[2:6]  ns::Class::member  func::static_var  file.c:name
+  lib.so!name  ((struct foo *)ptr)->x  name@TID
+                                       a place by debug information (-g): pointers are followed once,
+                                       when arming; a[2:6] are the elements 2 to 5; @TID picks the
+                                       thread of a thread-local variable
   MODULE+0xOFFSET  0xADDRESS           a place in memory
   mem:ADDRESS[/LEN][:ACCESS][:ukp]     as perf writes it
 and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw or :x
@@ -108,6 +113,17 @@ async function main(): Promise<number> {
       status = await statCommand(what, flags, command);
     });
   program
+    .command('resolve')
+    .description('say where a variable is and what it is: address, length, type, and how that was found')
+    .argument('<expr>', 'as `trapline watch` takes it, without length and access')
+    .argument('[file]', 'a program or library that need not run')
+    .option('-p, --pid <pid>', 'a process')
+    .option('--json', 'as JSON')
+    .action(async (expr: string, file: string | undefined, flags: object) => {
+      const { resolveCommand } = await import('./resolve-command.ts');
+      status = resolveCommand(expr, file, flags);
+    });
+  program
     .command('run')
     .description('run scenarios: scripts of tasks, breakpoints and accesses with what must come of them')
     .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')
@@ -184,6 +200,7 @@ async function main(): Promise<number> {
     const message = messageOf(error);
     if (message === undefined) throw error;
     fs.writeSync(2, `trapline: ${oneLine(message)}\n`);
+    for (const line of detailsOf(error)) fs.writeSync(2, `  ${printable(line)}\n`);
     return exitStatusOf(error);
   }
   return status;

@@ -75,6 +75,7 @@ function onlyProcess(requests: readonly WatchRequest[], scenario: ModelScenario)
   const pids = new Set<number>();
   for (const { text, location } of requests) {
     if (location.type === 'address') continue;
+    if (location.type === 'expression') continue; // planning says that there are none
     const name = location.module === undefined ? location.name : `${location.module}:${location.name}`;
     const place = scenario.find(name);
     if (place === undefined) throw new UsageError(`'${text}': there is no '${name}'; ${scenario.hint}`);

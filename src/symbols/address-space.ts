@@ -227,6 +227,16 @@ export class AddressSpace {
     return bytes === undefined || bytes.length === 0 ? undefined : bytes;
   }
 
+  /** Memory of the process at `address`, fewer bytes where it ends; `undefined` where it cannot be read. */
+  readMemory(address: bigint, lengthBytes: number): Uint8Array | undefined {
+    return this.#image.readMemory?.(address, lengthBytes);
+  }
+
+  /** Whether there is a process whose memory could be read. */
+  get hasMemory(): boolean {
+    return this.#image.readMemory !== undefined;
+  }
+
   #modulesNamed(name: string | undefined): readonly Module[] {
     return name === undefined ? this.modules() : this.modules().filter((module) => module.isNamed(name));
   }

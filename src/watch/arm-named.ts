@@ -6,12 +6,12 @@ import type { Armed, Scope } from './arm.ts';
 import type { CodeSites } from './code-sites.ts';
 import { refusalError, requestError } from './errors.ts';
 import { explainRefusal } from './explain-refusal.ts';
-import { type NameSpace, type PlannedWatch, planWatch } from './plan.ts';
+import { type NameSpace, type PlannedWatch, planWatches } from './plan.ts';
 import type { WatchRequest } from './watch-request.ts';
 
 /**
  * Plans and arms. Of a started program, what its own file holds is armed before the first instruction; names that only
- * libraries can have are armed at its entry point, when the loader has mapped them.
+ * libraries can have, and what pointers lead to, at its entry point, when the loader has mapped and relocated all.
  */
 export function armNamed(parts: {
   surface: Surface;
@@ -28,8 +28,9 @@ export function armNamed(parts: {
     const planned: PlannedWatch[] = [];
     const later: WatchRequest[] = [];
     for (const request of wanted) {
-      const result = planWatch(request, names);
-      if (!('error' in result)) planned.push(result);
+      const settled = launched === undefined || last;
+      const result = planWatches(request, { ...names, settled });
+      if (!('error' in result)) planned.push(...result);
       else if (result.mayAppear && !last) later.push(request);
       else throw result.error;
     }
@@ -46,7 +47,7 @@ export function armNamed(parts: {
     names.space?.refresh();
     plan(later, true);
   }
-  assert(armed.watches.length === requests.length, 'every request became a watch');
+  assert(armed.watches.length >= requests.length, 'every request became a watch, or several');
 }
 
 function armOrExplain(

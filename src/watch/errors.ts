@@ -5,16 +5,20 @@
 export class WatchError extends Error {
   readonly kind: 'request' | 'refusal';
 
-  constructor(kind: 'request' | 'refusal', message: string) {
+  /** Lines to show under the message: an expression, and a caret under the place that is wrong. */
+  readonly details: readonly string[];
+
+  constructor(kind: 'request' | 'refusal', message: string, details: readonly string[] = []) {
     super(message);
+    this.details = details;
     this.name = 'WatchError';
     this.kind = kind;
   }
 }
 
 /** A request that cannot be fulfilled as it stands. */
-export function requestError(message: string): WatchError {
-  return new WatchError('request', message);
+export function requestError(message: string, details: readonly string[] = []): WatchError {
+  return new WatchError('request', message, details);
 }
 
 /** A request that the kernel or the machine refused. */

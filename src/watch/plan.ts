@@ -1,11 +1,22 @@
-import { fitRequest, spellPieces } from '../arch/x86/fitting.ts';
+import { fitRequest, maxPiecesListed, spellPieces } from '../arch/x86/fitting.ts';
+import { assert } from '../base/assert.ts';
 import { hex } from '../base/hex.ts';
 import type { Names } from '../surface/names.ts';
 import type { AddressSpace } from '../symbols/address-space.ts';
+import type { ThreadLocals } from '../symbols/expression/evaluator.ts';
+import type { PlaceExpression } from '../symbols/expression/expression.ts';
 import type { Kallsyms } from '../symbols/kallsyms.ts';
 import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
 import type { TypeDescription } from '../symbols/types.ts';
 import { requestError, type WatchError } from './errors.ts';
+import {
+  evaluateRequest,
+  nameAsExpression,
+  pointerNote,
+  type SlicePiece,
+  slicePieces,
+  typeOfSymbol,
+} from './plan-expression.ts';
 import { defaultLenBytes, executeLenBytes, type WatchAccess, type WatchRequest } from './watch-request.ts';
 
 /** A watch that a register can hold. */
@@ -23,6 +34,8 @@ export interface PlannedWatch {
   readonly type?: TypeDescription;
   /** Of a bit-field, whose storage unit is watched: where it lies in there. */
   readonly bits?: { readonly offset: number; readonly size: number };
+  /** The request that this is a part of, where one takes several registers. */
+  readonly partOf?: string;
   /** What the user should know about it, one sentence. */
   readonly note?: string;
 }
@@ -34,6 +47,10 @@ export interface NameSpace {
   readonly space?: AddressSpace;
   /** A kernel that knows names itself; then nothing else is asked. */
   readonly known?: Names;
+  /** Where thread-local variables are; absent where it is not known. */
+  readonly threadLocals?: ThreadLocals | undefined;
+  /** False of a program whose loader has not run: pointers in its data are not what they will be. */
+  readonly settled?: boolean;
   /** The kernel's symbols. */
   readonly kallsyms?: () => Kallsyms | undefined;
 }
@@ -48,10 +65,56 @@ export interface UnplannedRequest {
 
 const kernelSpace = 0x8000_0000_0000_0000n;
 
-/** What one request means in a name space: a watch, or why not. Never throws {@link WatchError}: it returns it. */
-export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
+/**
+ * What one request means in a name space: a watch, of a slice one for each register that it takes, or why not. Never
+ * throws {@link WatchError}: it returns it.
+ */
+export function planWatches(
+  request: WatchRequest,
+  names: NameSpace,
+): readonly PlannedWatch[] | UnplannedRequest {
   const place = locate(request, names);
   if ('error' in place) return { request, ...place };
+  const { pieces } = place;
+  if (pieces === undefined || request.lenBytes !== undefined || pieces.length === 1) {
+    const planned = planPlace(request, place);
+    return 'error' in planned ? planned : [planned];
+  }
+  if (pieces.length > maxPiecesListed) {
+    const error = requestError(
+      `'${request.text}': ${pieces.length} registers are needed for ${place.sizeBytes} bytes at ${hex(place.address)}; x86 has ${maxPiecesListed}`,
+    );
+    return { request, error, mayAppear: false };
+  }
+  const watches: PlannedWatch[] = [];
+  for (const [i, piece] of pieces.entries()) {
+    const { pieces: _all, note, type: _whole, ...rest } = place;
+    const planned = planPlace(
+      { ...request, text: piece.text },
+      {
+        ...rest,
+        address: piece.address,
+        sizeBytes: BigInt(piece.lenBytes),
+        ...(piece.type === undefined ? {} : { type: piece.type }),
+        ...(note === undefined || i > 0 ? {} : { note }),
+      },
+    );
+    if ('error' in planned) return planned;
+    watches.push({ ...planned, partOf: request.text });
+  }
+  return watches;
+}
+
+/** {@link planWatches} of a request that is no slice: one watch. */
+export function planWatch(request: WatchRequest, names: NameSpace): PlannedWatch | UnplannedRequest {
+  const planned = planWatches(request, names);
+  if ('error' in planned) return planned;
+  const [first] = planned;
+  assert(first !== undefined && planned.length === 1, 'no slice');
+  return first;
+}
+
+function planPlace(request: WatchRequest, place: Place): PlannedWatch | UnplannedRequest {
   if (place.address < 0n || place.address > 0xffff_ffff_ffff_ffffn) {
     return {
       request,
@@ -70,11 +133,17 @@ interface Place {
   readonly symbol?: string;
   readonly module?: string;
   readonly note?: string;
+  readonly type?: TypeDescription;
+  readonly bits?: { readonly offset: number; readonly size: number } | undefined;
+  /** Of a slice. */
+  readonly pieces?: readonly SlicePiece[] | undefined;
 }
 
 interface NoPlace {
   readonly error: WatchError;
   readonly mayAppear: boolean;
+  /** An expression's name is not there: looking it up as something else may tell more. */
+  readonly isUnknownName?: boolean;
 }
 
 function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
@@ -89,8 +158,14 @@ function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
       note: `${hex(address)} is not mapped in ${names.description} now: nothing can hit it yet`,
     };
   }
-  const { name, module, offset } = location;
   const { space, known } = names;
+  if (location.type === 'expression') {
+    if (space !== undefined && known === undefined)
+      return locateExpression(request, location.place, 0n, names);
+    const why = known === undefined ? 'expressions need a process (-p, -t or a command)' : known.hint;
+    return { error: requestError(`'${request.text}': ${why}`), mayAppear: false };
+  }
+  const { name, module, offset } = location;
   if (known !== undefined) {
     const full = module === undefined ? name : `${module}:${name}`;
     const place = known.find(full);
@@ -114,10 +189,43 @@ function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
     const address = space.moduleOffset(name, offset);
     if (address !== undefined && location.offset >= 0n) return { address, module: name };
   }
+  const expression = nameAsExpression(name, module);
+  if (expression !== undefined) {
+    const place = locateExpression(request, expression, offset, names);
+    if (!('error' in place) || place.isUnknownName !== true) return place;
+  }
   return {
     error: requestError(explainResolution(request, resolution, names)),
     mayAppear:
       resolution.kind === 'unknown' || (resolution.kind === 'unmapped' && resolution.reason === 'undefined'),
+  };
+}
+
+function locateExpression(
+  request: WatchRequest,
+  expression: PlaceExpression,
+  offset: bigint,
+  names: NameSpace,
+): Place | NoPlace {
+  const { space } = names;
+  assert(space !== undefined, 'expressions are of a process');
+  const result = evaluateRequest(request.text, expression, { space, threadLocals: names.threadLocals });
+  if ('error' in result) return result;
+  const { place } = result;
+  if (place.pointers.length > 0 && names.settled === false) {
+    const error = requestError(`'${request.text}': pointers are followed at the program's entry point`);
+    return { error, mayAppear: true };
+  }
+  const note = pointerNote(request.text, place);
+  const left = BigInt(place.lenBytes) - offset;
+  return {
+    address: place.address + offset,
+    isFunction: place.isFunction,
+    ...(offset === 0n && left > 0n ? { sizeBytes: left } : {}),
+    ...(offset === 0n && place.type !== undefined ? { type: place.type, bits: place.bits } : {}),
+    ...(place.root === undefined ? {} : { symbol: place.root.name, module: place.root.module.name }),
+    ...(note === undefined ? {} : { note }),
+    pieces: offset === 0n ? slicePieces(expression, place) : undefined,
   };
 }
 
@@ -140,6 +248,7 @@ function copyInProgram(found: ResolvedSymbol, space: AddressSpace): ResolvedSymb
 function at(found: ResolvedSymbol, offset: bigint): Place {
   const { symbol, module } = found;
   const left = found.sizeBytes - offset;
+  const type = offset === 0n ? typeOfSymbol(found) : undefined;
   return {
     address: found.address + offset,
     // With an offset, what is meant is something inside: the symbol's size says nothing about it.
@@ -147,6 +256,7 @@ function at(found: ResolvedSymbol, offset: bigint): Place {
     isFunction: symbol.kind === 'function',
     symbol: symbol.name,
     module: module.name,
+    ...(type === undefined ? {} : { type }),
   };
 }
 
@@ -204,6 +314,10 @@ function fitPlace(request: WatchRequest, place: Place): PlannedWatch | Unplanned
       ...(request.only === undefined ? {} : { only: request.only }),
       ...(place.symbol === undefined ? {} : { symbol: place.symbol }),
       ...(place.module === undefined ? {} : { module: place.module }),
+      ...(place.type === undefined || (place.bits === undefined && place.type.byteSize > Number(lenBytes))
+        ? {}
+        : { type: place.type }),
+      ...(place.bits === undefined ? {} : { bits: place.bits }),
       ...(place.note === undefined ? {} : { note: place.note }),
     };
   }
@@ -212,7 +326,7 @@ function fitPlace(request: WatchRequest, place: Place): PlannedWatch | Unplanned
     return { request, error: requestError(`'${request.text}': ${reason}`), mayAppear: false };
   }
   const size = request.lenBytes === undefined && place.sizeBytes !== undefined ? ' by its size' : '';
-  const { name, offset } = spellPlace(request);
+  const { name, offset } = spellPlace(request, place.address);
   const pieces = spellPieces(name, place.address - offset, fitting);
   return {
     request,
@@ -222,9 +336,10 @@ function fitPlace(request: WatchRequest, place: Place): PlannedWatch | Unplanned
 }
 
 /** What stands for a request's place, without length and access, and how far behind it the place is. */
-function spellPlace(request: WatchRequest): { name: string; offset: bigint } {
+function spellPlace(request: WatchRequest, address: bigint): { name: string; offset: bigint } {
   const { location } = request;
   if (location.type === 'address') return { name: hex(location.address), offset: 0n };
+  if (location.type === 'expression') return { name: hex(address), offset: 0n };
   const { module, name, offset } = location;
   const qualified = module === undefined ? name : `${module}:${name}`;
   return offset < 0n ? { name: `${qualified}${offset}`, offset: 0n } : { name: qualified, offset };

@@ -1,4 +1,7 @@
 import { parseUnsigned } from '../base/hex.ts';
+import type { PlaceExpression } from '../symbols/expression/expression.ts';
+import { ExpressionError } from '../symbols/expression/expression-error.ts';
+import { parsePlaceExpression } from '../symbols/expression/parser.ts';
 import { requestError } from './errors.ts';
 
 /** Which accesses a watch is for. `r` alone is a request that some machines refuse. */
@@ -11,7 +14,9 @@ export type WatchLocation =
    * `name` (+ `offset`) of `module` or of any module. Without `module`, a name that is no symbol but a module's file
    * name means that module's byte at `offset`.
    */
-  | { readonly type: 'name'; readonly name: string; readonly module?: string; readonly offset: bigint };
+  | { readonly type: 'name'; readonly name: string; readonly module?: string; readonly offset: bigint }
+  /** What debug information is needed for. */
+  | { readonly type: 'expression'; readonly place: PlaceExpression };
 
 /** One WHAT of the command line, parsed. */
 export interface WatchRequest {
@@ -35,7 +40,7 @@ export const executeLenBytes = 8n;
  * Parses one WHAT.
  *
  *     what     = [ "mem:" ] place [ "/" length ] [ ":" access ] [ ":" modifiers ]      modifiers with "mem:" only
- *     place    = address | [ module ":" ] name [ ( "+" | "-" ) number ]
+ *     place    = address | [ module ":" ] name [ ( "+" | "-" ) number ] | expression (see parsePlaceExpression)
  *     access   = one to three of r, w, x, each once
  *     modifiers= one or more of u, k, p, each once
  *     number   = decimal or 0x hexadecimal
@@ -56,7 +61,7 @@ export function parseWatchRequest(text: string): WatchRequest {
   let access: WatchAccess | undefined;
   // With mem: there may be modifiers behind the access; otherwise what stands before is a place, and may hold a ":".
   const suffix = (isMem ? /:([a-zA-Z]*)(?::([a-zA-Z]*))?$/ : /(?<!:):([a-zA-Z]*)$/).exec(rest);
-  if (suffix !== null) {
+  if (suffix !== null && !isInBrackets(rest, suffix.index)) {
     const [, first = '', second] = suffix;
     if (second !== undefined && isMem) {
       access =
@@ -105,6 +110,8 @@ export function parseWatchRequest(text: string): WatchRequest {
 }
 
 function parsePlace(place: string, bad: (why: string) => never): WatchLocation {
+  if (isExpression.test(place) && !/\p{Cc}/u.test(place))
+    return { type: 'expression', place: parseExpression(place) };
   const match = /^(?:(.*[^:]):(?!:))?(.+?)(?:([+-])([0-9][0-9a-zA-Z]*))?$/.exec(place);
   if (match === null) return bad('expected NAME, NAME+OFFSET, FILE:NAME, MODULE+0xOFFSET or 0xADDRESS');
   const [, module, name = '', sign, offsetText] = match;
@@ -117,6 +124,28 @@ function parsePlace(place: string, bad: (why: string) => never): WatchLocation {
   }
   if (/[+\s]$/.test(name)) return bad(`'${name}' is no name`);
   return module === undefined ? { type: 'name', name, offset } : { type: 'name', name, module, offset };
+}
+
+/** Whether a bracket is open at `at`: the ":" there is a slice's. */
+function isInBrackets(text: string, at: number): boolean {
+  const before = text.slice(0, at);
+  return before.lastIndexOf('[') > before.lastIndexOf(']');
+}
+
+/**
+ * What can be nothing but an expression. `a.b`, `ns::x` and `file.c:x` can be symbols and files too ("counter.0"): they
+ * are looked up as such first. "[heap]" is a mapping.
+ */
+const isExpression = /->|\[\s*-?[0-9]|\[\s*\]|\[$|^\s*[*(]|@\s*[0-9]+$|[\w'.]!['\w:]/;
+
+/** Throws {@link WatchError} with a caret under the place that does not parse. */
+function parseExpression(text: string): PlaceExpression {
+  try {
+    return parsePlaceExpression(text);
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    throw requestError(`'${text}': ${error.message}`, error.excerpt);
+  }
 }
 
 /** Whether `text` is a file name rather than a variable's: "libfoo.so", "libfoo.so.1", a path. */

@@ -2,7 +2,7 @@ import * as dw from './constants.ts';
 import { DwarfError } from './dwarf-error.ts';
 import type { DwarfFile } from './dwarf-file.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { nameKeys, searchName } from './name-search.ts';
+import { nameKeys, searchName, unitsReferringTo } from './name-search.ts';
 import type { LoadedUnit, UnitHeader } from './unit.ts';
 
 /** Something that debug information gives a name to. */
@@ -38,18 +38,60 @@ export interface Declaration {
 export function findDeclarations(file: DwarfFile, name: string): Declaration[] {
   const declarations: Declaration[] = [];
   const occurrences = searchName(file, name);
+  const undefinedYet: Undefined[] = [];
   for (const unit of occurrences.units) {
     try {
       const loaded = file.load(unit);
-      new UnitScan(file, loaded, { name, keys: nameKeys(file, loaded, occurrences) }).into(declarations);
+      const keys = nameKeys(file, loaded, occurrences);
+      new UnitScan(file, loaded, { name, keys }).into(declarations, undefinedYet);
     } catch (error) {
       // One bad unit does not take the others away.
       if (!(error instanceof DwarfError)) throw error;
     }
     if (declarations.length >= mostDeclarations) break;
   }
+  addDefinitionsElsewhere(file, name, declarations, undefinedYet);
   return declarations;
 }
+
+/** A variable that its unit gives a name but no location. */
+interface Undefined {
+  readonly named: Named;
+  readonly declaration: Declaration;
+}
+
+/**
+ * What link-time optimisation compiles stands in one unit and has its name in another (and `dwz` moves what units have
+ * in common): the location is with an entry that refers to the one with the name. Such entries are found as the bytes
+ * of the reference are.
+ */
+function addDefinitionsElsewhere(
+  file: DwarfFile,
+  name: string,
+  declarations: Declaration[],
+  undefinedYet: readonly Undefined[],
+): void {
+  const isDefined = declarations.some(
+    (each) => each.kind === 'variable' && !undefinedYet.some((one) => one.declaration === each),
+  );
+  if (isDefined || undefinedYet.length === 0 || undefinedYet.length > mostSearchedElsewhere) return;
+  const byOffset = new Map(undefinedYet.map((one) => [one.named.offset, one]));
+  for (const unit of unitsReferringTo(file, new Set(byOffset.keys()))) {
+    try {
+      const loaded = file.load(unit);
+      for (const { offset, of } of new UnitScan(file, loaded, { name, keys: noKeys }).definitions()) {
+        const found = byOffset.get(of);
+        if (found === undefined || !file.entry(offset).has(dw.DW_AT_location)) continue;
+        declarations.push({ ...found.declaration, kind: 'variable', offset, unit: unit.offset });
+      }
+    } catch (error) {
+      if (!(error instanceof DwarfError)) throw error;
+    }
+  }
+}
+
+const noKeys: ReadonlySet<number> = new Set();
+const mostSearchedElsewhere = 1_000;
 
 /** Names as common as `i` are not listed to the end. */
 const mostDeclarations = 20_000;
@@ -97,14 +139,21 @@ class UnitScan {
     this.#keys = wanted.keys;
   }
 
-  into(declarations: Declaration[]): void {
+  /** The variables and functions that say by a reference what they define. */
+  definitions(): readonly { readonly offset: number; readonly of: number }[] {
+    this.#walk();
+    return this.#definitions;
+  }
+
+  /** Adds what has the name; of `undefinedYet`, what may be defined in other units. */
+  into(declarations: Declaration[], undefinedYet: Undefined[]): void {
     this.#walk();
     if (this.#named.length === 0) return;
     const sourceFile = sourceFileOf(this.#file, this.#unit);
-    const add = (named: Named, place: { offset: number }, kind: Declaration['kind']) => {
+    const add = (named: Named, place: { offset: number }, kind: Declaration['kind']): Declaration => {
       const scopes = this.#scopeNames(named.scopes);
       // A static variable of a function that was inlined or cloned belongs to the function all the same.
-      declarations.push({
+      const declaration: Declaration = {
         kind,
         name: this.#name,
         scopes: scopes.names,
@@ -115,7 +164,9 @@ class UnitScan {
         external: named.external,
         linkageName: this.#linkageName(named.offset) ?? this.#linkageName(place.offset),
         sourceFile,
-      });
+      };
+      declarations.push(declaration);
+      return declaration;
     };
     const byOffset = new Map(this.#named.map((named) => [named.offset, named]));
     const defined = new Set<number>();
@@ -136,8 +187,11 @@ class UnitScan {
     for (const named of this.#named) {
       const kind = kinds.get(named.tag);
       if (kind === undefined || defined.has(named.offset)) continue;
-      if (kind === 'variable') add(named, named, named.hasLocation ? 'variable' : 'declared variable');
-      else if (kind === 'function' || !named.declaration) add(named, named, kind);
+      if (kind === 'variable' && named.hasLocation) add(named, named, 'variable');
+      else if (kind === 'variable') {
+        const declaration = add(named, named, named.declaration ? 'declared variable' : 'variable');
+        undefinedYet.push({ named, declaration });
+      } else if (kind === 'function' || !named.declaration) add(named, named, kind);
     }
   }
 

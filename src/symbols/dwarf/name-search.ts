@@ -39,6 +39,17 @@ export function searchName(file: DwarfFile, name: string): NameOccurrences {
   return { offsets, indexPlaces, units: units.filter((unit) => found.has(unit)) };
 }
 
+/** The units that may refer to entries (by DW_FORM_ref_addr): those that hold the bytes of one of `offsets`. */
+export function unitsReferringTo(file: DwarfFile, offsets: ReadonlySet<number>): UnitHeader[] {
+  const found = new Set<UnitHeader>();
+  const units = file.units();
+  searchReferences(file.sections.whole('info'), impossibleName, offsets, unitMarker(units, 0, found));
+  return units.filter((unit) => found.has(unit));
+}
+
+/** A name that no string is. */
+const impossibleName = encodeUtf8('\u0001\u0001\u0001\u0001\u0001\u0001\0');
+
 /**
  * Offsets of `wanted` (which ends with NUL) in `strings`. A linker that merges the ends of strings leaves a name as the
  * end of a longer one only if it stands nowhere by itself, so those are taken only then.
@@ -106,7 +117,7 @@ function searchReferences(
 
 /** The whole words of some bytes. Little-endian, as the machines that this runs on are. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >>> 2);
 }
 

@@ -1,4 +1,4 @@
-import type { StructMember, StructType, TypeDescription, Variant, VariantPart } from '../types.ts';
+import type { StructMember, StructType, Variant, VariantPart } from '../types.ts';
 import { ByteCursor } from './byte-cursor.ts';
 import * as dw from './constants.ts';
 import { DwarfError } from './dwarf-error.ts';
@@ -21,7 +21,6 @@ export class StructDescription implements StructType {
   readonly #byteSize: number;
   /** The entry says only that there is such a struct. */
   readonly #isDeclaration: boolean;
-  readonly #signature: EntryPlace | undefined;
   readonly #plainName: string | undefined;
   #definition: StructType | undefined;
   #content: { members: LocatedMember[]; variants: VariantPart | undefined } | undefined;
@@ -38,8 +37,7 @@ export class StructDescription implements StructType {
           : 'class';
     this.#plainName = entry.string(dw.DW_AT_name);
     this.#byteSize = entry.size(dw.DW_AT_byte_size) ?? 0;
-    this.#isDeclaration = entry.flag(dw.DW_AT_declaration);
-    this.#signature = this.#isDeclaration ? entry.reference(dw.DW_AT_signature) : undefined;
+    this.#isDeclaration = entry.flag(dw.DW_AT_declaration) || entry.has(dw.DW_AT_signature);
     this.name = tagged(entry, this.keyword, this.#plainName);
   }
 
@@ -61,9 +59,8 @@ export class StructDescription implements StructType {
 
   #defined(): StructType | undefined {
     if (!this.#isDeclaration || this.#definition !== undefined) return this.#definition;
-    let type: TypeDescription | undefined;
-    if (this.#signature !== undefined) type = this.#types.at(this.#signature);
-    else if (this.#plainName !== undefined) type = this.#types.definitionOf(this.#place, this.#plainName);
+    if (this.#plainName === undefined) return undefined;
+    const type = this.#types.definitionOf(this.#place, this.#plainName);
     // One that is itself a declaration would be asked in turn, and might lead back here.
     if (type instanceof StructDescription && !type.#isDeclaration) this.#definition = type;
     return this.#definition;

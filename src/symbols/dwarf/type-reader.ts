@@ -78,6 +78,9 @@ export class TypeReader {
 
   #read(place: EntryPlace, depth: number): TypeDescription {
     const entry = place.file.entry(place.offset);
+    // What stands here is the name at most: the type is in a unit of its own.
+    const elsewhere = entry.has(dw.DW_AT_signature) ? entry.reference(dw.DW_AT_signature) : undefined;
+    if (elsewhere !== undefined) return this.#at(elsewhere, depth + 1);
     const name = entry.string(dw.DW_AT_name);
     const byteSize = entry.size(dw.DW_AT_byte_size);
     switch (entry.tag) {

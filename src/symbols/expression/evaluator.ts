@@ -23,9 +23,8 @@ export interface ThreadLocals {
 
 /** What an expression is evaluated in. */
 export interface EvaluationContext {
+  /** Of a file without a process, pointers cannot be followed. */
   readonly space: AddressSpace;
-  /** Absent where there is no process: then pointers cannot be followed. */
-  readonly readMemory?: MemoryReader | undefined;
   readonly threadLocals?: ThreadLocals | undefined;
 }
 
@@ -142,7 +141,7 @@ class Evaluator {
     switch (found.kind) {
       case 'name':
       case 'ambiguous':
-      case 'place':
+      case 'type':
         throw this.#error(found.kind, expression, found.message);
       case 'symbol': {
         const { address, sizeBytes, isFunction, module, how } = found;
@@ -201,7 +200,7 @@ class Evaluator {
         `'${text}' is no struct but '${of.type.name}': it has no member '${expression.name}'`,
       );
     }
-    const { readMemory } = this.#context;
+    const readMemory = this.#readMemory;
     const found = findMember(struct, expression.name, { address: of.address, readMemory });
     if (found === 'unreadable') {
       throw this.#error(
@@ -278,6 +277,11 @@ class Evaluator {
     return { kind: 'place', address: of.address, type, lenBytes: type.byteSize };
   }
 
+  get #readMemory(): MemoryReader | undefined {
+    const { space } = this.#context;
+    return space.hasMemory ? (address, lengthBytes) => space.readMemory(address, lengthBytes) : undefined;
+  }
+
   #typeNamed(name: TypeName): TypeDescription {
     const { path, keyword, pointers } = name;
     let type = plainType(path, keyword) ?? lookUpType(this.#context.space, { path, keyword });
@@ -309,7 +313,7 @@ class Evaluator {
     let target: bigint;
     if (value.kind === 'number') target = value.value;
     else {
-      const { readMemory } = this.#context;
+      const readMemory = this.#readMemory;
       if (readMemory === undefined) {
         throw this.#error(
           'place',

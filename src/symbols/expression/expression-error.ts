@@ -6,7 +6,7 @@ export class ExpressionError extends Error {
   readonly at: number;
   /**
    * `syntax`: it does not parse. `name`: a name is not there (yet: a library may bring it). `ambiguous`: a name means
-   * several things. `type`: what is asked cannot be done with what it is. `place`: it has no address, or cannot be reached.
+   * several things. `type`: what is asked cannot be done with what it is. `place`: it cannot be reached now.
    */
   readonly kind: 'syntax' | 'name' | 'ambiguous' | 'type' | 'place';
 

@@ -31,7 +31,8 @@ export type NamedThing =
 
 /** Why a name is nothing. */
 export interface NotNamed {
-  readonly kind: 'name' | 'ambiguous' | 'place';
+  /** `type`: it is there but can have no address, whatever comes. */
+  readonly kind: 'name' | 'ambiguous' | 'type';
   /** One line. */
   readonly message: string;
 }
@@ -189,13 +190,13 @@ function notFound(
       case 'frame':
       case 'pieces':
         return {
-          kind: 'place',
+          kind: 'type',
           message: `'${spelled}' is a local variable${where === '' ? '' : ` of ${where}`}: every call has its own, in registers or on the stack`,
         };
       case 'value':
-        return { kind: 'place', message: `'${spelled}' has no address: the compiler made a constant of it` };
+        return { kind: 'type', message: `'${spelled}' has no address: the compiler made a constant of it` };
       default:
-        return { kind: 'place', message: `'${spelled}' is optimised out: the program has no memory for it` };
+        return { kind: 'type', message: `'${spelled}' is optimised out: the program has no memory for it` };
     }
   }
   const plain = name.path.at(-1) ?? '';
@@ -203,7 +204,7 @@ function notFound(
   const resolution = space.resolve({ name: plain });
   if (resolution.kind === 'unmapped' && resolution.reason === 'thread-local') {
     return {
-      kind: 'place',
+      kind: 'type',
       message: `'${spelled}' is thread-local: every thread has its own, and without debug information it is not known where`,
     };
   }
