@@ -225,7 +225,7 @@ class Reader {
         base,
         index,
         scale: instruction.memoryIndexScale,
-        displacement: instruction.memoryDisplacement,
+        displacement: BigInt.asUintN(64, instruction.memoryDisplacement),
         is32Bit: [memoryBase, memoryIndex].some(
           (register) => register !== Register.None && !ofInstruction && RegisterExt.size(register) === 4,
         ),
@@ -269,7 +269,7 @@ class Reader {
       case OpKind.Immediate8to32:
       case OpKind.Immediate8to64:
       case OpKind.Immediate32to64:
-        return { type: 'immediate', value: instruction.immediate(n) };
+        return { type: 'immediate', value: BigInt.asUintN(64, instruction.immediate(n)) };
       default:
         return undefined;
     }

@@ -223,8 +223,8 @@ export class ValueTracker {
         if (notice.pid !== notice.parentPid) this.#inherit(notice.pid, notice.parentPid);
         break;
       case 'lost':
-        for (const chains of this.#chains.values())
-          for (const chain of chains) if (chain !== undefined) chain.exact = false;
+        // Stores were missed: what was known of the memory is not known any more.
+        for (const chains of this.#chains.values()) for (const chain of chains) chain?.forget();
         break;
       case 'comm':
         if (notice.exec) this.#drop(notice.pid);
