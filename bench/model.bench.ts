@@ -1,5 +1,5 @@
-// Question: what do a breakpoint, a miss, a hit and a switch cost on the model, and does any of it grow with the system?
-// Expected: create+destroy 1 to 3 us, flat; a miss about as much as walking the trace; a hit below 0.5 us; a switch below 2 us.
+// Question: what do a breakpoint, a miss, a hit, a sample and a switch cost on the model, and does any of it grow with the system?
+// Expected: create+destroy 1 to 3 us, flat; a miss about as much as walking the trace; a hit below 0.5 us; a sample below 0.3 us; a switch below 2 us.
 // Run: npm run build && node --expose-gc --max-old-space-size=12000 dist/bench/model.bench.js [--small]
 import { fileURLToPath } from 'node:url';
 import { ModelHost } from '#dist/hosts/model/model-host.js';
@@ -273,6 +273,52 @@ function hits(options: ModelBenchOptions): void {
   );
 }
 
+/** The fields of a session's samples: identifier, ip, tid, time, cpu. */
+const sessionSample = 0x1_0087;
+/** Those and the address, period, read value, call chain and four registers. */
+const richSample = 0x5_01bf;
+
+function samples(options: ModelBenchOptions): void {
+  const stores = options.cycles * 5;
+  const builder = new AccessTraceBuilder();
+  for (let i = 0; i < stores; i++) {
+    builder.add(accessKinds.instruction, 0x40_0000, 0, 4);
+    builder.add(accessKinds.store, 0x10_0000, 0, 1);
+  }
+  const trace = builder.finish();
+  const cases = [
+    { name: 'counted', attr: {} },
+    { name: '48 bytes', attr: { samplePeriod: 1n, sampleType: sessionSample } },
+    { name: '136 bytes', attr: { samplePeriod: 1n, sampleType: richSample, sampleRegsIntr: 0xfn } },
+  ].map(({ name, attr }) => {
+    const host = new ModelHost();
+    const task = host.machine.spawn({ name, cpu: 0 });
+    const event = openEvent(host.kernel, {
+      attr: { ...watchAttr(0), ...attr },
+      caller: host.self,
+      pid: task.tid,
+      cpu: -1,
+    });
+    const call = { dataPages: 64, readOnly: true, private: false };
+    const { ring } = host.kernel.rings.map(event, call, host.self.credentials);
+    return { name, host, task, ring, taken: [] as number[] };
+  });
+  for (let round = -1; round < options.rounds; round++)
+    for (const { host, task, taken } of cases) {
+      const start = nowNs();
+      host.machine.perform(task, { type: 'replay', trace });
+      if (round >= 0) taken.push((nowNs() - start) / stores);
+    }
+  const bare = median(cases[0]?.taken ?? []);
+  options.print('\nA sample written to a ring, besides counting the hit (ns; interleaved; median)');
+  for (const { name, taken, ring } of cases.slice(1)) {
+    const head = new DataView(ring.memory).getBigUint64(1024, true);
+    options.print(
+      `  ${name.padEnd(12)}${(median(taken) - bare).toFixed(0).padStart(6)} of ${median(taken).toFixed(0)} (${spread(taken)}); ${head} bytes written`,
+    );
+  }
+}
+
 function switches(options: ModelBenchOptions): void {
   const host = new ModelHost();
   const tasks = ['A', 'B'].map((name) => host.machine.spawn({ name, cpu: 0 }));
@@ -291,6 +337,7 @@ function switches(options: ModelBenchOptions): void {
 /** Runs everything and prints its tables. */
 export async function runModelBench(options: ModelBenchOptions): Promise<void> {
   hits(options);
+  samples(options);
   switches(options);
   naiveAgainstOurs(options);
   await misses(options);

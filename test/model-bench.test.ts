@@ -8,6 +8,7 @@ describe('the benchmark of the model', () => {
     const text = lines.join('\n');
     for (const part of [
       'A counted hit:',
+      'A sample written to a ring',
       'A context switch',
       'naive: walks',
       'ours: histograms',

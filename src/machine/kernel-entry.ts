@@ -19,6 +19,8 @@ export interface KernelEntry {
   /** `child` is about to start. Throws `KernelError`: then it never does. */
   cloned(parent: Task, child: Task, kind: CloneKind): void;
   executed(task: Task): void;
+  /** `task` gave itself another name. */
+  renamed(task: Task): void;
   /** `task` ends; it is not executed any more. */
   exited(task: Task): void;
   /** The timer interrupt of a CPU. */

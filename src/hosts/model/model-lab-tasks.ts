@@ -118,7 +118,7 @@ export class ModelLabTasks implements LabTasks {
   #clone(name: string, as: string, thread: boolean, options?: { readonly clearHandlers: boolean }): void {
     const { task, base, lost } = this.#living(name);
     this.#acts.letRun(task, () => {
-      const child = this.#host.machine.clone(task, { thread, name: as, keepParent: true, ...options });
+      const child = this.#host.machine.clone(task, { thread, keepParent: true, ...options });
       this.#tasks.set(as, { task: child, base, told: 0, lost });
     });
   }

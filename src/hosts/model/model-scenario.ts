@@ -93,8 +93,12 @@ export class ModelScenario implements Names {
   #noteTask({ step, keys }: ScenarioStep): void {
     if (step !== 'spawn' && step !== 'thread' && step !== 'fork') return;
     const name = String(step === 'spawn' ? keys.task : keys.as);
+    const { machine } = this.#lab.host;
     const tid = this.#lab.tasks.tid(name);
-    this.#tasks.push({ name, tid, pid: this.#lab.host.machine.findTask(tid)?.pid ?? tid });
+    const task = machine.findTask(tid);
+    // Whoever watches knows it by the scenario's name.
+    if (task !== undefined && task.name !== name) machine.rename(task, name);
+    this.#tasks.push({ name, tid, pid: task?.pid ?? tid });
   }
 
   // --- Names -------------------------------------------------------------------------------------------------------

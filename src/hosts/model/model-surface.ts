@@ -1,8 +1,9 @@
 import { assert } from '../../base/assert.ts';
 import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
-import { failure } from '../../kernel/perf/failure.ts';
 import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
+import type { RingBuffer } from '../../kernel/perf/ring-buffer.ts';
+import type { SampleLayout } from '../../ring/sample-layout.ts';
 import type {
   EventCounts,
   Events,
@@ -14,6 +15,7 @@ import type {
 } from '../../surface/events.ts';
 import type { Memory } from '../../surface/memory.ts';
 import type { Names } from '../../surface/names.ts';
+import type { MappedRing } from '../../surface/perf-calls.ts';
 import type { KernelIdentity, Surface } from '../../surface/surface.ts';
 import {
   encodePerfEventAttr,
@@ -27,6 +29,7 @@ import {
   PERF_EVENT_IOC_DISABLE,
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_MODIFY_ATTRIBUTES,
+  PERF_EVENT_IOC_SET_OUTPUT,
 } from '../../uapi/perf-event-ioctl.ts';
 import { ModelBpf } from './model-bpf.ts';
 import { ModelHitDrain } from './model-drain.ts';
@@ -35,13 +38,13 @@ import { ModelTasks } from './model-tasks.ts';
 
 /** Bytes of a record of one event with all fields. */
 const recordBytes = 40;
-const pageBytes = 4096;
 
 /** One open event of the model. */
 class ModelPerfEvent implements PerfEvent {
   readonly #host: ModelHost;
   #fd: number;
   readonly #readFormat: number;
+  #mapped: MappedRing | undefined;
 
   constructor(host: ModelHost, fd: number, readFormat: number) {
     this.#host = host;
@@ -75,11 +78,15 @@ class ModelPerfEvent implements PerfEvent {
     this.#host.calls.ioctl(this.#fd, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, encodePerfEventAttr(attr));
   }
 
-  /** Hits do not pass through rings: only that both events are open is checked. */
   setOutput(event: PerfEvent): void {
     assert(event instanceof ModelPerfEvent, 'an event of this surface');
-    if (this.event === event.event)
-      throw failure('EINVAL', 'an event cannot send to itself', 'PERF_EVENT_IOC_SET_OUTPUT');
+    this.#host.calls.ioctl(this.#fd, PERF_EVENT_IOC_SET_OUTPUT, event.#fd);
+  }
+
+  /** The ring that this event mapped. */
+  ring(): { readonly mapped: Ring; readonly ring: RingBuffer } {
+    assert(this.#mapped !== undefined, 'an event with a ring');
+    return { mapped: ringOf(this.#mapped), ring: this.#host.kernel.rings.mapped(this.#mapped).ring };
   }
 
   read(): EventCounts {
@@ -102,16 +109,15 @@ class ModelPerfEvent implements PerfEvent {
   }
 
   mapRing(dataPages: number): Ring {
-    if (dataPages < 1 || (dataPages & (dataPages - 1)) !== 0)
-      throw failure('EINVAL', 'a ring has 2^n data pages', 'mmap');
-    if (this.event.attr.inherit === true && this.event.cpu === -1)
-      throw failure('EINVAL', 'inherit on any CPU', 'mmap');
-    const dataBytes = dataPages * pageBytes;
-    return { dataBytes, memory: new ArrayBuffer(pageBytes + dataBytes), pageBytes };
+    assert(this.#mapped === undefined, 'a ring is mapped once');
+    this.#mapped = this.#host.calls.mmap(this.#fd, { dataPages, readOnly: false, private: false });
+    return ringOf(this.#mapped);
   }
 
   close(): void {
     if (this.#fd < 0) return;
+    if (this.#mapped !== undefined) this.#host.calls.munmap(this.#mapped);
+    this.#mapped = undefined;
     this.#host.calls.close(this.#fd);
     this.#fd = -1;
   }
@@ -119,6 +125,10 @@ class ModelPerfEvent implements PerfEvent {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function ringOf({ memory, pageBytes }: MappedRing): Ring {
+  return { memory, pageBytes, dataBytes: memory.byteLength - pageBytes };
 }
 
 class ModelEvents implements Events {
@@ -154,14 +164,14 @@ class ModelEvents implements Events {
     };
   }
 
-  drain(): HitDrain {
-    const eventOf = (event: PerfEvent): KernelEvent => {
-      assert(event instanceof ModelPerfEvent, 'an event of this surface');
-      return event.event;
-    };
+  drain(layout: SampleLayout): HitDrain {
     return new ModelHitDrain({
       host: this.#host,
-      eventOf,
+      layout,
+      ringOf: (event) => {
+        assert(event instanceof ModelPerfEvent, 'an event of this surface');
+        return event.ring();
+      },
       step: this.#step,
       idle: () => {
         for (const hangUp of this.#hangups) hangUp();

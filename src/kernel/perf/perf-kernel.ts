@@ -308,6 +308,10 @@ export class PerfKernel implements KernelEntry {
     });
   }
 
+  renamed(task: Task): void {
+    this.call(() => this.records.named(task, false));
+  }
+
   exited(task: Task): void {
     this.call(() => {
       for (const observer of this.observers) observer.exited(task);

@@ -283,6 +283,14 @@ export class SimMachine implements Machine {
     this.#inTask(task, () => this.kernel.executed(task));
   }
 
+  /** The task gives itself another name. */
+  rename(task: SimTask, name: string): void {
+    this.#inTask(task, () => {
+      task.name = name;
+      this.kernel.renamed(task);
+    });
+  }
+
   /** The task ends. */
   exit(task: SimTask): void {
     assert(task.alive, 'a task ends once');
