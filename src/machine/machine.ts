@@ -1,3 +1,4 @@
+import type { TrapFrame } from '../arch/trap-frame.ts';
 import type { Cpu } from './cpu.ts';
 import type { KernelEntry } from './kernel-entry.ts';
 import type { SignalInfo } from './signal-info.ts';
@@ -20,11 +21,8 @@ export interface Machine {
   crossCall(cpu: Cpu, work: () => void): void;
   /** An interruption point: the machine may take an NMI here. */
   point(): void;
-  /**
-   * Registers of the user code that `task` executes or has left for the kernel, by their numbers in `sample_regs_*`: low
-   * and high words. null: it has none.
-   */
-  userRegisters(task: Task): Uint32Array | null;
+  /** Where the user code of `task` stands that it has left for the kernel. null: it has none. Not to be kept. */
+  userFrame(task: Task): TrapFrame | null;
   /**
    * Queues a signal for a task; it is delivered before the task next executes an instruction. With `process`, for the
    * process of the task: any of its threads may take it, the task itself first. A signal below 32 that is pending

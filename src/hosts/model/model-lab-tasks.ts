@@ -19,6 +19,8 @@ import { SIGIO, SIGTRAP, SIGUSR1 } from '../../uapi/signal.ts';
 import type { ModelHost } from './model-host.ts';
 import { actOperations, type TracedActs } from './traced-acts.ts';
 
+/** What remains of a task whose tid went to the thread that executed. */
+const nobodyTid = 0x3fff_ffff;
 /** The uid of "nobody". */
 const nobodyUid = 65534;
 /** Where the n-th spawned process has its code and data: apart, so that no address means two things. */
@@ -56,6 +58,8 @@ export class ModelLabTasks implements LabTasks {
   readonly #host: ModelHost;
   readonly #acts: TracedActs;
   readonly #tasks: Map<string, LabTask> = new Map();
+  /** Ended ones whose tid may be another's, since a thread of their process executed. */
+  readonly #replaced: Set<SimTask> = new Set();
   #processes = 0n;
 
   constructor(host: ModelHost, acts: TracedActs) {
@@ -128,6 +132,8 @@ export class ModelLabTasks implements LabTasks {
     const entry = this.#living(name);
     const { task, base } = entry;
     this.#acts.letRun(task, () => this.#host.machine.exec(task));
+    for (const other of this.#tasks.values())
+      if (other.task !== task && other.task.pid === task.pid) this.#replaced.add(other.task);
     if (task.credentials.uid !== 0) {
       task.credentials = { ...task.credentials, capabilities: new Set() };
       entry.lost = true;
@@ -279,7 +285,8 @@ export class ModelLabTasks implements LabTasks {
   }
 
   tid(name: string): number {
-    return this.#get(name).task.tid;
+    const { task } = this.#get(name);
+    return this.#replaced.has(task) ? nobodyTid : task.tid;
   }
 
   dataAddress(name: string): bigint {

@@ -48,18 +48,20 @@ export class EventControl {
     });
   }
 
-  /** Changes the period of a sampling event; of one whose task has ended nothing. docs/spec/03 sections 5 and 7. */
+  /**
+   * Changes the period of a sampling event; copies that were inherited keep theirs. Nothing for one whose task has ended.
+   * docs/spec/03 sections 5 and 7.
+   */
   setPeriod(event: PerfEvent, period: bigint): void {
     if (event.state <= eventStates.exit) return;
-    this.#kernel.call(() =>
-      this.#family(event, (member) => {
-        member.attr = { ...member.attr, samplePeriod: period };
-        changePeriod(member, member.attr.freq === true ? member.period : Number(period));
-        if (member.state === eventStates.active) this.#kernel.sampling.periodChanged(member);
-        // While it is on a CPU it is stopped and started around this, which also undoes an earlier stop.
-        if (member.state === eventStates.active) member.pmu.start(member);
-      }),
-    );
+    this.#kernel.call(() => {
+      event.attr = { ...event.attr, samplePeriod: period };
+      changePeriod(event, event.attr.freq === true ? event.period : Number(period));
+      if (event.state !== eventStates.active) return;
+      // While it is on a CPU it is stopped and started around this, which also undoes an earlier stop.
+      this.#kernel.sampling.periodChanged(event);
+      event.pmu.start(event);
+    });
   }
 
   /**

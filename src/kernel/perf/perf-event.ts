@@ -94,6 +94,10 @@ export class PerfEvent implements PmuEvent {
   lost = 0;
   /** How its records look; worked out with the first one. */
   sampleFormat: SampleFormat | null = null;
+  /** The address that its last sample told, and its words. */
+  sampledAddress = 0n;
+  sampledAddressLow = 0;
+  sampledAddressHigh = 0;
   /** In frequency mode: when it overflowed last, and what it had counted at the last tick. */
   freqStampNs = 0;
   freqCount = 0;

@@ -24,6 +24,7 @@ export function readEvent(control: EventControl, event: PerfEvent, lengthBytes: 
   const format = event.attr.readFormat ?? 0;
   const words: number[] = [];
   const has = (bit: number): boolean => (format & bit) !== 0;
+  const copies = event.leader.children?.size ?? 0;
   const times = (of: PerfEvent): void => {
     const { enabledNs, runningNs } = control.totals(of);
     if (has(PERF_FORMAT_TOTAL_TIME_ENABLED)) words.push(enabledNs);
@@ -33,7 +34,8 @@ export function readEvent(control: EventControl, event: PerfEvent, lengthBytes: 
     words.push(control.totals(of).value);
     betweenValueAndId?.();
     if (has(PERF_FORMAT_ID)) words.push(of.top.id);
-    if (has(PERF_FORMAT_LOST)) words.push(of.lost);
+    // Of a group with copies Linux gives what the last copy lost, and copies lose nothing: the family's event does.
+    if (has(PERF_FORMAT_LOST)) words.push(has(PERF_FORMAT_GROUP) && copies > 0 ? 0 : of.lost);
   };
   if (has(PERF_FORMAT_GROUP)) {
     const { leader } = event;

@@ -139,12 +139,13 @@ export class RingOutput {
     const { sampleType } = format;
     const { machine } = this.#host;
     const task = machine.currentCpu.current;
-    const user = userRegistersOf(machine, task, frame, format);
+    const userFrame = userFrameOf(machine, task, frame, format);
+    const user = userFrame?.registers ?? noRegisters;
     const interrupted = frame.registers ?? noRegisters;
     let size = format.fixedBytes;
     const chained = (sampleType & PERF_SAMPLE_CALLCHAIN) !== 0;
-    const chain = chained ? callChain(format, frame, task === null ? null : user) : [];
-    if (chained) size += 8 + 4 * chain.length;
+    const chainModes = chained ? modesOf(format, frame, userFrame) : 0;
+    if (chained) size += 8 + chainModeBytes * modeCount(chainModes);
     if (user.length > 0) size += 8 * format.userRegisters.length;
     if (interrupted.length > 0) size += 8 * format.interruptedRegisters.length;
     if (samplesRead(format)) size += readValuesBytes(format.readFormat, groupSize(event));
@@ -162,10 +163,7 @@ export class RingOutput {
     if ((sampleType & PERF_SAMPLE_PERIOD) !== 0) ring.integer(event.sampledPeriod);
     if (sampleType >= PERF_SAMPLE_READ) {
       if (samplesRead(format)) this.writeValues(ring, event);
-      if (chained) {
-        ring.integer(chain.length / 2);
-        for (const word of chain) ring.word(word);
-      }
+      if (chained) writeChain(ring, chainModes, frame, userFrame);
       writeRare(ring, event, format, { user, interrupted });
     }
     ring.countSample(format.wakeupEvents);
@@ -232,34 +230,52 @@ function writeTid(ring: RingBuffer, task: Task | null): void {
 
 function writeAddress(ring: RingBuffer, event: PerfEvent): void {
   const { bpAddr = 0n } = event.attr;
-  ring.pair(lowWord(bpAddr), highWord(bpAddr));
+  if (event.sampledAddress !== bpAddr) {
+    event.sampledAddress = bpAddr;
+    event.sampledAddressLow = lowWord(bpAddr);
+    event.sampledAddressHigh = highWord(bpAddr);
+  }
+  ring.pair(event.sampledAddressLow, event.sampledAddressHigh);
 }
 
-/** Registers of the user code behind an exception; none for a task without any. */
-function userRegistersOf(
+/** The user code behind an exception, if its registers or its call chain are sampled; null where there is none. */
+function userFrameOf(
   machine: Machine,
   task: Task | null,
   frame: TrapFrame,
   format: SampleFormat,
-): Uint32Array {
+): TrapFrame | null {
   if ((format.sampleType & (PERF_SAMPLE_REGS_USER | PERF_SAMPLE_CALLCHAIN)) === 0 || task === null)
-    return noRegisters;
-  return (frame.userMode ? frame.registers : machine.userRegisters(task)) ?? noRegisters;
+    return null;
+  return frame.userMode ? frame : machine.userFrame(task);
 }
 
-/** Number of the instruction pointer among the registers of `sample_regs_*`. */
-const ipRegister = 8;
+/** Modes that a call chain tells of. */
+const chainOfKernel = 1;
+const chainOfUser = 2;
+/** A mark and an address: the machine's code keeps no frame pointers to follow. */
+const chainModeBytes = 16;
 
-/** The innermost address of each mode, in words: the machine's code keeps no frame pointers to follow. */
-function callChain(format: SampleFormat, frame: TrapFrame, user: Uint32Array | null): number[] {
-  const words: number[] = [];
-  if (format.chainKernel && !frame.userMode)
-    words.push(PERF_CONTEXT_KERNEL_LOW, 0xffff_ffff, frame.ipLow, frame.ipHigh);
-  if (!format.chainUser || user === null) return words;
-  if (frame.userMode) words.push(PERF_CONTEXT_USER_LOW, 0xffff_ffff, frame.ipLow, frame.ipHigh);
-  else if (user.length > 0)
-    words.push(PERF_CONTEXT_USER_LOW, 0xffff_ffff, user[2 * ipRegister] ?? 0, user[2 * ipRegister + 1] ?? 0);
-  return words;
+/** The modes of the call chain at a hit, as bits. */
+function modesOf(format: SampleFormat, frame: TrapFrame, user: TrapFrame | null): number {
+  const kernel = format.chainKernel && !frame.userMode ? chainOfKernel : 0;
+  return kernel | (format.chainUser && user !== null ? chainOfUser : 0);
+}
+
+function modeCount(modes: number): number {
+  return (modes & chainOfKernel) + ((modes & chainOfUser) >> 1);
+}
+
+function writeChain(ring: RingBuffer, modes: number, frame: TrapFrame, user: TrapFrame | null): void {
+  ring.integer(2 * modeCount(modes));
+  if ((modes & chainOfKernel) !== 0) {
+    ring.pair(PERF_CONTEXT_KERNEL_LOW, 0xffff_ffff);
+    ring.pair(frame.ipLow, frame.ipHigh);
+  }
+  if ((modes & chainOfUser) !== 0) {
+    ring.pair(PERF_CONTEXT_USER_LOW, 0xffff_ffff);
+    ring.pair(user?.ipLow ?? 0, user?.ipHigh ?? 0);
+  }
 }
 
 /** The fields of a sample behind the call chain. */

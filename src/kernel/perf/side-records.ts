@@ -73,7 +73,7 @@ export class SideRecords {
       task,
       (attr) => attr.comm === true,
       (event) => {
-        const misc = exec && event.attr.commExec === true ? PERF_RECORD_MISC_COMM_EXEC : 0;
+        const misc = exec ? PERF_RECORD_MISC_COMM_EXEC : 0;
         this.#write(event, PERF_RECORD_COMM, { misc, bytes: 8 + bytes.length }, (ring) => {
           ring.pair(task.pid, task.tid);
           for (const word of words) ring.word(word);

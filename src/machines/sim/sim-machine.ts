@@ -275,7 +275,13 @@ export class SimMachine implements Machine {
   exec(task: SimTask): void {
     for (const other of [...this.#tasks.values()])
       if (other !== task && other.pid === task.pid) this.exit(other);
-    if (task.tid !== task.pid) this.#zombies.delete(task.pid); // its tid goes to the one that executes
+    if (task.tid !== task.pid) {
+      // The one that executes takes the place of the first thread.
+      this.#zombies.delete(task.pid);
+      this.#tasks.delete(task.tid);
+      task.tid = task.pid;
+      this.#tasks.set(task.tid, task);
+    }
     task.memory = new AddressSpace();
     task.process.exec();
     task.steps = undefined;
@@ -386,11 +392,11 @@ export class SimMachine implements Machine {
     this.crossCall(cpu, () => this.kernel.cpuOnline(cpu));
   }
 
-  userRegisters(task: Task): Uint32Array {
+  userFrame(task: Task): SimFrame {
     assert(task instanceof SimTask, 'a task of this machine');
     const frame = this.#userFrame;
     frame.enter({ ipLow: task.ipLow, ipHigh: task.ipHigh, flags: task.processorFlags, status: 0 });
-    return frame.registers;
+    return frame;
   }
 
   /** Every address can be read: memory is zero where nothing was stored. */

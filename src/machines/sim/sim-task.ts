@@ -18,7 +18,7 @@ const noSignals: ReadonlySet<number> = new Set();
 
 /** A thread of the simulated machine. */
 export class SimTask implements Task {
-  readonly tid: number;
+  tid: number;
   readonly pid: number;
   readonly parentPid: number;
   name: string;

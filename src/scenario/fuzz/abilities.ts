@@ -7,6 +7,7 @@ import { families } from './abilities/families.ts';
 import { opens } from './abilities/opens.ts';
 import { reads } from './abilities/reads.ts';
 import { rights } from './abilities/rights.ts';
+import { rings } from './abilities/rings.ts';
 import { signals } from './abilities/signals.ts';
 import { softwareEvents } from './abilities/software-events.ts';
 import { tasks } from './abilities/tasks.ts';
@@ -26,4 +27,5 @@ export const abilities: readonly Ability[] = [
   attrBytes,
   families,
   rights,
+  rings,
 ];

@@ -1,5 +1,6 @@
+import { type ErrnoName, errnoValues } from '../../base/errno.ts';
 import { hex } from '../../base/hex.ts';
-import { isKernelError } from '../../base/kernel-error.ts';
+import { isKernelError, KernelError } from '../../base/kernel-error.ts';
 import { RawRing } from '../../ring/raw-ring.ts';
 import {
   decodeRecord,
@@ -18,7 +19,7 @@ import {
 import { PERF_EVENT_IOC_ID } from '../../uapi/perf-event-ioctl.ts';
 import * as ringConstants from '../../uapi/perf-event-ring.ts';
 import { toInteger } from '../integer.ts';
-import { nameAddress, StepError } from '../values.ts';
+import { nameAddress } from '../values.ts';
 import { done, pointerTo, type StepContext, type StepHandlers, type StepResult } from './step-context.ts';
 
 interface OpenRing {
@@ -62,12 +63,16 @@ export function ringSteps(context: StepContext): StepHandlers {
     munmap: (keys) => rings.unmap(String(keys.event)),
     setTail: (keys) => {
       const { raw, readOnly } = rings.of(String(keys.event));
-      if (readOnly) throw new StepError('a ring that is mapped read-only takes no tail');
+      if (readOnly) throw refusal('EFAULT', 'a ring that is mapped read-only takes no tail');
       raw.tail = BigInt.asUintN(64, toInteger(keys.value) ?? 0n);
       return done;
     },
     records: (keys) => rings.records(String(keys.event), { keep: keys.keep === true }),
   };
+}
+
+function refusal(code: ErrnoName, operation: string): KernelError {
+  return new KernelError({ errno: errnoValues[code], operation });
 }
 
 /** The rings of one scenario, and the names that their records' ids stand for. */
@@ -83,7 +88,7 @@ class Rings {
 
   of(name: string): OpenRing {
     const ring = this.#rings.get(name);
-    if (ring === undefined) throw new StepError(`"${name}" has no ring that a step mapped`);
+    if (ring === undefined) throw refusal('EINVAL', `"${name}" has no ring that a step mapped`);
     return ring;
   }
 
@@ -215,8 +220,13 @@ class Rings {
     }
   }
 
+  /** Values as read(2) has them, without their times. */
   #fields(fields: RecordFields): StepResult {
-    return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, this.#field(key, value)]));
+    return Object.fromEntries(
+      Object.entries(fields)
+        .filter(([key]) => !key.startsWith('time'))
+        .map(([key, value]) => [key, this.#field(key, value)]),
+    );
   }
 
   #task(tid: number): unknown {

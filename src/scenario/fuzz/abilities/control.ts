@@ -43,7 +43,13 @@ export const control: Ability = {
           world.events.filter((each) => !world.scattered(each) && !each.told && each.attr.sigtrap !== true),
         );
         if (event === undefined) return undefined;
-        const arg = dice.pick([1, 1, 2, 3, 7, 0, 100_001, '0x8000000000000000', 'bad']);
+        // When the runner, or whoever runs on a CPU, is switched out next is nobody's choice (docs/spec/03 section 5).
+        const steady = event.task !== null && event.task !== 'self';
+        const arg = dice.pick(
+          steady
+            ? [1, 1, 2, 3, 7, 0, 100_001, '0x8000000000000000', 'bad']
+            : [0, '0x8000000000000000', 'bad'],
+        );
         if (typeof arg === 'number' && arg > 0 && 'samplePeriod' in event.attr)
           event.attr = { ...event.attr, samplePeriod: arg };
         return [{ step: 'ioctl', event: event.name, request: 'PERIOD', arg }];
