@@ -176,6 +176,41 @@ function naiveAgainstOurs(options: ModelBenchOptions): void {
   }
 }
 
+/** Tasks of the curve of inheritance at most. */
+const inheritOthersMax = 100_000;
+
+/** How the number of tasks that hold breakpoints bears on a thread that inherits four: it should not. */
+function inheritCurve(options: ModelBenchOptions): void {
+  const { print, threads, rounds } = options;
+  print(
+    '\nCreate and end a thread that inherits four breakpoints, while others hold four each (us; median, spread)',
+  );
+  print('  other tasks   create        end       spread of create   to the first');
+  const cases = options.others
+    .filter((others) => others <= inheritOthersMax)
+    .map((others) => {
+      const { host, task } = populate(others, 2);
+      for (let n = 0; n < 4; n++) watch(host, task, n, true);
+      return { others, host, task, create: [] as number[], end: [] as number[] };
+    });
+  // Interleaved, the first rounds to warm up.
+  for (let round = -2; round < rounds; round++)
+    for (const { host, task, create, end } of cases) {
+      const start = nowNs();
+      const children = Array.from({ length: threads }, () => host.machine.clone(task, { thread: true }));
+      const middle = nowNs();
+      for (const child of children) host.machine.exit(child);
+      if (round < 0) continue;
+      create.push((middle - start) / threads / 1000);
+      end.push((nowNs() - middle) / threads / 1000);
+    }
+  const first = median(cases[0]?.create ?? []);
+  for (const { others, create, end } of cases)
+    print(
+      `  ${String(others).padStart(11)}${median(create).toFixed(2).padStart(9)}${median(end).toFixed(2).padStart(11)}${spread(create).padStart(23)}${(median(create) / first).toFixed(2).padStart(14)}x`,
+    );
+}
+
 /** Reads every access as a replay has to, and does nothing with it. */
 function bareWalk(trace: AccessTrace): number {
   const { addressLow, addressHigh, shape, length } = trace;
@@ -340,6 +375,7 @@ export async function runModelBench(options: ModelBenchOptions): Promise<void> {
   samples(options);
   switches(options);
   naiveAgainstOurs(options);
+  inheritCurve(options);
   await misses(options);
   options.print('');
   curve(options);

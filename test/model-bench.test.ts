@@ -12,6 +12,7 @@ describe('the benchmark of the model', () => {
       'A context switch',
       'naive: walks',
       'ours: histograms',
+      'a thread that inherits four breakpoints',
       'bare walk',
       ', 0 hits;',
       'other tasks   CPUs',

@@ -30,6 +30,7 @@ export const errnoValues = {
   ENOSYS: 38,
   ELOOP: 40,
   ENODATA: 61,
+  EOVERFLOW: 75,
   EOPNOTSUPP: 95,
 } as const;
 

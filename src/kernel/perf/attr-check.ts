@@ -6,6 +6,7 @@ import {
   PERF_ATTR_SIZE_VER0,
   PERF_ATTR_SIZE_VER7,
   PERF_SAMPLE_BRANCH_STACK,
+  PERF_SAMPLE_CALLCHAIN,
   PERF_SAMPLE_PHYS_ADDR,
   PERF_SAMPLE_READ,
   PERF_SAMPLE_REGS_INTR,
@@ -189,6 +190,15 @@ export function checkAttrTarget(attr: PerfEventAttr, hasTask: boolean): void {
   const sampleType = attr.sampleType ?? 0;
   if (attr.inherit === true && (sampleType & PERF_SAMPLE_READ) !== 0 && (sampleType & PERF_SAMPLE_TID) === 0)
     refuse('EINVAL', 'inherit and SAMPLE_READ without SAMPLE_TID');
+}
+
+/** kernel.perf_event_max_stack, as it is unless an administrator changes it. */
+const maxStack = 127;
+
+/** A callchain of more entries than the system allows. Throws `KernelError` EOVERFLOW. */
+export function checkCallchain(attr: PerfEventAttr): void {
+  if (((attr.sampleType ?? 0) & PERF_SAMPLE_CALLCHAIN) !== 0 && (attr.sampleMaxStack ?? 0) > maxStack)
+    refuse('EOVERFLOW', `sample_max_stack above ${maxStack}`);
 }
 
 /** Clocks by number. Source: clock_gettime(2). */

@@ -77,7 +77,10 @@ export function leaveTask(kernel: PerfKernel, task: Task): void {
       if (event.attr.inheritStat === true) kernel.records.counted(event, task);
       kernel.control.destroyCopy(event);
     } else kernel.control.detach(event, eventStates.exit, { keepGroup: true });
+    // Whoever waits is told, with what was last to be told: a stale POLL_IN, too.
+    kernel.overflow.wake(event.top);
   }
+  kernel.overflow.settle();
 }
 
 /** `task` executed a program: events that wait for that are enabled, and those that end with it leave. */
@@ -96,7 +99,6 @@ export function startProgram(kernel: PerfKernel, task: Task): void {
     if (event.attr.removeOnExec !== true) continue;
     if (event.parent !== null) kernel.control.destroyCopy(event);
     else kernel.control.detach(event, eventStates.exit);
-    // Whoever waits is told, with what was last to be told: a stale POLL_IN, too.
     kernel.overflow.wake(event.top);
   }
   kernel.overflow.settle();

@@ -11,6 +11,7 @@ import {
   checkAttrRights,
   checkAttrTarget,
   checkAuxGroup,
+  checkCallchain,
   checkClock,
   clockOf,
   type KernelAttr,
@@ -79,6 +80,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   try {
     checkAbilities(attr);
     if (cgroup) throw failure('EBADF', 'there are no control groups');
+    checkCallchain(attr);
     checkClock(attr);
     checkTargetRights(kernel, event, caller);
     if (task?.alive === false) throw failure('ESRCH', 'the task has exited');
