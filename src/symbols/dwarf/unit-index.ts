@@ -19,6 +19,8 @@ export class UnitIndex {
   /** Units that cannot be read have no code here. */
   constructor(file: DwarfFile) {
     this.#units = file.units();
+    // Ranges name addresses one by one, by index: kept whole, none of them is a read of its own.
+    file.sections.whole('addr');
     const ranges: number[] = [];
     const owners: number[] = [];
     const covered = readAranges(file, this.#units, { ranges, owners });

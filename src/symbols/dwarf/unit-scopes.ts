@@ -75,10 +75,11 @@ export class UnitScopes {
     this.#parents = parents;
   }
 
-  /** The functions at `address`, the innermost first; the last one is not inlined. Empty where there is none. */
+  /** The functions at `address`, the innermost first; the last one is not inlined (of 256 at most). Empty where there is none. */
   at(address: number): FunctionScope[] {
     const scopes: FunctionScope[] = [];
     for (let scope = this.#ranges.at(address); scope >= 0; scope = this.#parents[scope] ?? -1) {
+      if (scopes.length === mostScopes) break;
       scopes.push(this.#scope(scope));
     }
     return scopes;
@@ -122,5 +123,7 @@ function functionName(entry: EntryReader): string | undefined {
   return plain;
 }
 
+/** Compilers inline tens of functions into each other; a hostile file a million. */
+const mostScopes = 256;
 /** An instance, its abstract instance, its declaration: a hostile file may make a ring of them. */
 const mostSteps = 8;
