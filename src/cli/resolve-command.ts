@@ -10,7 +10,9 @@ import type { ThreadLocals } from '../symbols/expression/evaluator.ts';
 import type { ResolvedPlace } from '../symbols/expression/resolved-place.ts';
 import { fileImage } from '../symbols/file-image.ts';
 import { Kallsyms } from '../symbols/kallsyms.ts';
+import { resolveKernelName } from '../symbols/kernel-names.ts';
 import { requestError } from '../watch/errors.ts';
+import { readKernelBtf } from '../watch/kernel-btf.ts';
 import { evaluateRequest, nameAsExpression } from '../watch/plan-expression.ts';
 import { SurfaceProcessImage } from '../watch/process-image.ts';
 import { checkTarget } from '../watch/target.ts';
@@ -191,31 +193,21 @@ function inKernel(text: string): Answer {
     throw new UsageError("where? give -p PID or a FILE; without them a name is the kernel's");
   }
   const kallsyms = Kallsyms.parse(files.text('/proc/kallsyms'));
-  if (kallsyms.hidden) {
-    throw requestError(
-      'the kernel hides its addresses (/proc/kallsyms shows zeros); become root or set kernel.kptr_restrict to 0',
-    );
-  }
-  const [first, ...others] = kallsyms.find(location.name);
-  if (first === undefined) {
-    throw requestError(
-      `no kernel symbol '${location.name}' in /proc/kallsyms; for a program's give -p PID or a FILE`,
-    );
-  }
-  if (others.length > 0) {
-    const all = [first, ...others].slice(0, 8).map(({ address }) => hex(address));
-    throw requestError(
-      `${others.length + 1} kernel symbols are named '${location.name}': ${all.join(' ')}; give the address`,
-    );
-  }
+  const found = resolveKernelName(location.name, { kallsyms, btf: () => readKernelBtf(files) });
+  if ('why' in found)
+    throw requestError(`'${text}': ${found.why}; for a program's name give -p PID or a FILE`);
+  const { type, sizeBytes } = found;
+  const isWhole = location.offset === 0n;
   return {
     expression: text,
-    address: hex(first.address + location.offset),
-    ...(/[tw]/i.test(first.type) ? { function: true } : {}),
+    address: hex(found.address + location.offset),
+    ...(sizeBytes === undefined || !isWhole ? {} : { lenBytes: sizeBytes }),
+    ...(type === undefined || !isWhole ? {} : { type: type.name }),
+    ...(found.isFunction ? { function: true } : {}),
     symbol: location.name,
     module: 'kernel',
     pointers: [],
-    how: '/proc/kallsyms',
+    how: type === undefined ? '/proc/kallsyms' : '/proc/kallsyms and /sys/kernel/btf/vmlinux',
   };
 }
 

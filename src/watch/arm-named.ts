@@ -67,7 +67,8 @@ function armOrExplain(
 function nameSpaceOf(surface: Surface, scope: Scope, sites: CodeSites, tasks: Tasks): NameSpace {
   const known = surface.names;
   if (known !== undefined) return { description: surface.kernel.description, known };
-  if (scope.type === 'cpus') return { description: 'the kernel', kallsyms: () => sites.kallsyms() };
+  if (scope.type === 'cpus')
+    return { description: 'the kernel', kallsyms: () => sites.kallsyms(), btf: () => sites.btf() };
   const pid = scope.type === 'process' ? scope.pid : tasks.status(scope.tid).pid;
   const description = `process ${pid} (${tasks.name(pid)})`;
   try {

@@ -3,6 +3,7 @@ import { joinPair } from '../base/pair.ts';
 import { type HitBatch, type HitColumns, siteWords } from '../ring/hit-columns.ts';
 import type { Surface } from '../surface/surface.ts';
 import { AddressSpace } from '../symbols/address-space.ts';
+import type { Btf } from '../symbols/btf/btf.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import { Kallsyms } from '../symbols/kallsyms.ts';
 import type { SymbolResources } from '../symbols/process-image.ts';
@@ -10,6 +11,7 @@ import { findAccessingInstruction } from './instructions/find-accessing-instruct
 import { FunctionSweeps } from './instructions/function-sweeps.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
 import type { ValueEffect } from './instructions/value-effect.ts';
+import { readKernelBtf } from './kernel-btf.ts';
 import type { PlannedWatch } from './plan.ts';
 import { SurfaceProcessImage } from './process-image.ts';
 
@@ -63,6 +65,7 @@ export class CodeSites {
   readonly #accesses: Map<string, CodeAccess> = new Map();
   /** By site: its source as an address that is returned to. */
   readonly #returns: Map<number, CodeLocation> = new Map();
+  #btf: { readonly value: Btf | undefined } | undefined;
   #kallsyms: { readonly table: Kallsyms | undefined } | undefined;
 
   constructor(parts: CodeSitesParts) {
@@ -149,6 +152,15 @@ export class CodeSites {
       this.#kallsyms = { table };
     }
     return this.#kallsyms.table;
+  }
+
+  /** The running kernel's types, read at the first call; `undefined` where there are none. */
+  btf(): Btf | undefined {
+    if (this.#btf === undefined) {
+      const { files } = this.#parts.surface;
+      this.#btf = { value: files === undefined ? undefined : readKernelBtf(files) };
+    }
+    return this.#btf.value;
   }
 
   /** Where a site's own address (the reported one) is. */

@@ -3,9 +3,11 @@ import { assert } from '../base/assert.ts';
 import { hex } from '../base/hex.ts';
 import type { Names } from '../surface/names.ts';
 import type { AddressSpace } from '../symbols/address-space.ts';
+import type { Btf } from '../symbols/btf/btf.ts';
 import type { ThreadLocals } from '../symbols/expression/evaluator.ts';
 import type { PlaceExpression } from '../symbols/expression/expression.ts';
 import type { Kallsyms } from '../symbols/kallsyms.ts';
+import { resolveKernelName } from '../symbols/kernel-names.ts';
 import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
 import type { TypeDescription } from '../symbols/types.ts';
 import { requestError, type WatchError } from './errors.ts';
@@ -53,6 +55,8 @@ export interface NameSpace {
   readonly settled?: boolean;
   /** The kernel's symbols. */
   readonly kallsyms?: () => Kallsyms | undefined;
+  /** The kernel's types. */
+  readonly btf?: () => Btf | undefined;
 }
 
 /** A request that did not become a watch, for now or for good. */
@@ -275,28 +279,16 @@ function locateInKernel(
     return fail(
       'names need a process (-p, -t or a command); give an address, or the name of a kernel symbol as root',
     );
-  if (kallsyms.hidden)
-    return fail(
-      'the kernel hides its addresses (/proc/kallsyms shows zeros); become root or set kernel.kptr_restrict to 0',
-    );
-  const [first, ...others] = kallsyms.find(name);
-  if (first === undefined)
-    return fail(
-      `no kernel symbol '${name}' in /proc/kallsyms (kernels often list functions only; give an address)`,
-    );
-  if (others.length > 0) {
-    return fail(
-      `${others.length + 1} kernel symbols have this name: ${[first, ...others]
-        .slice(0, 5)
-        .map((symbol) => hex(symbol.address))
-        .join(' ')}; give the address`,
-    );
-  }
+  const found = resolveKernelName(name, { kallsyms, btf: () => names.btf?.() });
+  if ('why' in found) return fail(found.why);
+  const { type, sizeBytes } = found;
   return {
-    address: first.address + offset,
+    address: found.address + offset,
     symbol: name,
     module: 'kernel',
-    isFunction: /[tw]/i.test(first.type),
+    isFunction: found.isFunction,
+    ...(type === undefined || offset !== 0n ? {} : { type }),
+    ...(sizeBytes === undefined || offset !== 0n ? {} : { sizeBytes: BigInt(sizeBytes) }),
   };
 }
 
