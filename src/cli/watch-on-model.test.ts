@@ -69,13 +69,13 @@ describe('trapline watch --on model', () => {
     expect([status, stderr]).toEqual([0, '']);
     const rows = stdout.split('\n').filter((line) => /^ {6}0\.0/.test(line));
     expect(rows.map((row) => row.trim().split(/\s+/).slice(1).join(' '))).toEqual([
-      '0 A/1001 user w A.data/4:w A.access+0x4 (model)',
-      '0 A/1001 user w A.data/4:w A.access+0x4 (model)',
-      '0 T/1001:1002 user rw A.data+8/8:rw A.access+0x4 (model)',
+      '0 A/1001 user w A.data/4:w 0 -> 1 A.access+0x4 (model)',
+      '0 A/1001 user w A.data/4:w 1 -> 1 A.access+0x4 (model)',
+      '0 T/1001:1002 user rw A.data+8/8:rw 0x0 -> 0x0 A.access+0x4 (model)',
       '0 T/1001:1002 user x A.code3 A.code3+0x0 (model)',
-      '0 C/1003 user w A.data/4:w C.access+0x4 (model)',
-      '0 A/1001 kernel w A.data/4:w kernel_text+0x400000 (kernel) x3',
-      '1 A/1001 user w A.data/4:w A.access+0x4 (model)',
+      '0 C/1003 user w A.data/4:w 1 -> 1 C.access+0x4 (model)',
+      '0 A/1001 kernel w A.data/4:w 1 -> 65793 kernel_text+0x400000 (kernel) x3',
+      '1 A/1001 user w A.data/4:w 65793 -> 65793 A.access+0x4 (model)',
     ]);
     expect(stdout).toContain(
       '# A.data/4:w: writes to 0x555510100000, 4 bytes (A.data of model) in A/1001, 2 threads',

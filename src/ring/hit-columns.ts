@@ -29,7 +29,11 @@ export const valueFlags = {
 /** Where a value comes from; the number in {@link valueFlags.source}. */
 export const valueSources = ['unknown', 'stored', 'trap', 'later'] as const;
 
-/** The values of hits: of the watched bytes, as a little-endian number of at most 64 bits. */
+/**
+ * The values of hits: of the watched bytes, as a little-endian number of at most 64 bits. A drain fills the registers,
+ * and what was read in the trap (`trap` with `after`, `exact` if nothing else can have stored since); the rest is
+ * found above it.
+ */
 export interface ValueColumns {
   /** {@link sampledRegisterWords} words a row: the registers after the instruction. Undefined without the flag. */
   readonly registers: Uint32Array;

@@ -1,4 +1,5 @@
 import { highWord, lowWord } from '../../base/pair.ts';
+import type { PerfEvent as KernelEvent } from '../../kernel/perf/perf-event.ts';
 import type { RingBuffer } from '../../kernel/perf/ring-buffer.ts';
 import { tickNs } from '../../machines/sim/sim-machine.ts';
 import { type HitBatch, HitColumns } from '../../ring/hit-columns.ts';
@@ -7,6 +8,7 @@ import { RingView } from '../../ring/ring-view.ts';
 import type { SampleLayout } from '../../ring/sample-layout.ts';
 import type { HitDrain, PerfEvent, Ring } from '../../surface/events.ts';
 import type { ModelHost } from './model-host.ts';
+import { ModelTrapValues } from './model-trap-values.ts';
 
 /** Hits in one batch at most. */
 const batchRows = 4096;
@@ -17,6 +19,8 @@ export interface ModelDrainParts {
   readonly layout: SampleLayout;
   /** The ring that an event mapped, as it is read and as the kernel has it. */
   readonly ringOf: (event: PerfEvent) => { readonly mapped: Ring; readonly ring: RingBuffer };
+  /** The kernel's object. */
+  readonly eventOf: (event: PerfEvent) => KernelEvent;
   /** Makes something happen when no program can run; false: nothing will happen any more. */
   readonly step: () => Promise<boolean>;
   /** Is told when nothing will hit any more. */
@@ -31,13 +35,15 @@ export interface ModelDrainParts {
 export class ModelHitDrain implements HitDrain {
   readonly #host: ModelHost;
   readonly #ringOf: ModelDrainParts['ringOf'];
+  readonly #eventOf: ModelDrainParts['eventOf'];
+  readonly #values: ModelTrapValues | undefined;
   readonly #step: () => Promise<boolean>;
   readonly #idle: () => void;
   readonly #drain: RingDrain;
   readonly #rings: Set<RingBuffer> = new Set();
   readonly #ready: HitColumns[] = [];
   readonly #free: HitColumns[] = [];
-  #columns: HitColumns = new HitColumns({ capacity: batchRows });
+  #columns: HitColumns;
   #finished = false;
 
   constructor(parts: ModelDrainParts) {
@@ -45,6 +51,9 @@ export class ModelHitDrain implements HitDrain {
     this.#ringOf = parts.ringOf;
     this.#step = parts.step;
     this.#idle = parts.idle;
+    this.#eventOf = parts.eventOf;
+    this.#values = parts.layout.values === undefined ? undefined : new ModelTrapValues(parts.host);
+    this.#columns = this.#freshColumns();
     this.#drain = new RingDrain(parts.layout);
   }
 
@@ -58,6 +67,7 @@ export class ModelHitDrain implements HitDrain {
   addWatch(event: PerfEvent, watch: number): void {
     const id = event.id();
     this.#drain.addWatchId(lowWord(id), highWord(id), watch);
+    this.#values?.watch(this.#eventOf(event), watch);
   }
 
   /** Nothing: no bpf program of the model writes hits. */
@@ -69,13 +79,22 @@ export class ModelHitDrain implements HitDrain {
 
   /** Reads the rings until they are empty. Records are written in the order of time here: none can still be overtaken. */
   #pass(): void {
-    while (this.#drain.pass(this.#columns, noHorizon)) this.#nextColumns();
+    for (let more = true; more; ) {
+      const { length } = this.#columns;
+      more = this.#drain.pass(this.#columns, noHorizon);
+      this.#values?.fill(this.#columns, length);
+      if (more) this.#nextColumns();
+    }
     if (this.#columns.length === this.#columns.capacity) this.#nextColumns();
   }
 
   #nextColumns(): void {
     this.#ready.push(this.#columns);
-    this.#columns = this.#free.pop() ?? new HitColumns({ capacity: batchRows });
+    this.#columns = this.#freshColumns();
+  }
+
+  #freshColumns(): HitColumns {
+    return this.#free.pop() ?? new HitColumns({ capacity: batchRows, values: this.#values !== undefined });
   }
 
   async next(): Promise<HitBatch | undefined> {

@@ -172,6 +172,10 @@ class ModelEvents implements Events {
         assert(event instanceof ModelPerfEvent, 'an event of this surface');
         return event.ring();
       },
+      eventOf: (event) => {
+        assert(event instanceof ModelPerfEvent, 'an event of this surface');
+        return event.event;
+      },
       step: this.#step,
       idle: () => {
         for (const hangUp of this.#hangups) hangUp();

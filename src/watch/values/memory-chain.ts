@@ -13,8 +13,8 @@ export class MemoryChain {
   source: number = 0;
   /** The row of this batch whose value after the access is still wanted, -1 for none. */
   pendingRow: number = -1;
-  /** Contents that were read from memory, of use for hits after a time; -1: none. In ns, as a double. */
-  readAtNs: number = -1;
+  /** Contents that were read from memory, of use for hits after a time; -2: none. In ns, as a double. */
+  readAtNs: number = -2;
   readLow: number = 0;
   readHigh: number = 0;
   readExact: boolean = false;
@@ -44,8 +44,8 @@ export class MemoryChain {
 
   /** Takes what was read for a hit at `timeNs`, where nothing better is known and the hit is later than the reading. */
   adoptRead(timeNs: number, source: number): void {
-    if (this.readAtNs < 0 || timeNs <= this.readAtNs) return;
+    if (this.readAtNs < -1 || timeNs <= this.readAtNs) return;
     if (!this.known) this.set({ low: this.readLow, high: this.readHigh }, source, this.readExact);
-    this.readAtNs = -1;
+    this.readAtNs = -2;
   }
 }

@@ -29,7 +29,10 @@ export function startValues(session: ValueSession): ValueTracker {
     now: () => surface.now(),
     alone: isAlone(session),
   });
-  if (scope.type === 'process') tracker.begin(scope.pid, { still: launched !== undefined });
+  if (scope.type === 'process') {
+    // Nothing runs on the model until hits are waited for.
+    tracker.begin(scope.pid, { still: launched !== undefined || !surface.kernel.live });
+  }
   return tracker;
 }
 

@@ -331,6 +331,18 @@ const accesses: fc.Arbitrary<RandomAccess> = fc
     };
   });
 
+/** A store to all that is watched: what the series goes on from. */
+const first: RandomAccess = {
+  effect: {
+    place,
+    lenBytes: 8,
+    action: { type: 'store', value: { type: 'register', register: 3, shiftBits: 0 } },
+  },
+  offset: 0,
+  operand: 0x1234_5678_9abc_def0n,
+  accumulator: undefined,
+};
+
 /** The result of an update of `bits` bits, by the manual's words. */
 function naive(operation: UpdateOperation, old: bigint, operand: bigint, bits: number): bigint {
   const cut = (value: bigint): bigint => BigInt.asUintN(bits, value);
@@ -378,7 +390,7 @@ test('any series of accesses: what is said to be exact is what naive memory hold
         BigInt.asUintN(8 * lenBytes, view.getBigUint64(at, true));
       const list: TestHit[] = [];
       const truth: { before: bigint; after: bigint }[] = [];
-      for (const { effect, offset, operand, accumulator } of series) {
+      for (const { effect, offset, operand, accumulator } of [first, ...series]) {
         const { action, lenBytes } = effect;
         const at = origin + offset;
         const before = read(origin, watchLenBytes);

@@ -80,8 +80,10 @@ export class ValueTracker {
    * its last hit.
    */
   begin(pid: number, options: { readonly still: boolean }): void {
-    for (const [watch, chain] of this.#chainsOf(pid).entries())
-      this.#readLater(chain, pid, watch, options.still && this.#alone);
+    for (const [watch, chain] of this.#chainsOf(pid).entries()) {
+      const isRead = this.#readLater(chain, pid, watch, options.still && this.#alone);
+      if (options.still && isRead) chain.readAtNs--; // a hit at this very time is later
+    }
   }
 
   /** Fills in the values of a batch that has columns for them. */
@@ -107,10 +109,11 @@ export class ValueTracker {
     const pid = columns.pid[row]!; // row < length, here and below
     const watch = columns.watch[row]!;
     const trapped = (values.flags[row]! & valueFlags.source) === source.trap;
+    const isTrapExact = (values.flags[row]! & valueFlags.exact) !== 0;
     values.flags[row] = source.unknown;
     const chain = (pid === this.#lastPid ? this.#lastChains : this.#chainsOf(pid))[watch];
     if (chain === undefined) return; // an execute watch
-    if (chain.readAtNs >= 0) chain.adoptRead(time, source.later);
+    if (chain.readAtNs >= -1) chain.adoptRead(time, source.later);
     const recipe =
       (columns.flags[row]! & hitFlags.kernel) === 0
         ? (this.#recipes[watch]![columns.site[row]!] ?? this.#recipeOf(columns.site[row]!, watch))
@@ -152,7 +155,7 @@ export class ValueTracker {
     }
     if (from === source.unknown && trapped) {
       from = source.trap;
-      exact = this.#alone;
+      exact = this.#alone || isTrapExact;
       afterLow = values.afterLow[row]!;
       afterHigh = values.afterHigh[row]!;
     }
@@ -191,29 +194,31 @@ export class ValueTracker {
     for (const [pid, chains] of this.#chains) {
       for (const [watch, chain] of chains.entries()) {
         if (chain === undefined || chain.pendingRow < 0) continue;
-        this.#readLater(chain, pid, watch, false);
-        if (chain.readAtNs >= 0) this.#resolve(values, chain, chain.readLow, chain.readHigh);
+        if (this.#readLater(chain, pid, watch, false))
+          this.#resolve(values, chain, chain.readLow, chain.readHigh);
         chain.pendingRow = -1;
       }
     }
   }
 
-  #readLater(chain: MemoryChain | undefined, pid: number, watch: number, exact: boolean): void {
+  /** Whether the memory could be read. */
+  #readLater(chain: MemoryChain | undefined, pid: number, watch: number, exact: boolean): boolean {
     const { memory, now, watches } = this.#parts;
-    if (chain === undefined || memory === undefined || pid <= 0) return;
+    if (chain === undefined || memory === undefined || pid <= 0) return false;
     const { address, lenBytes } = watches[watch]!; // chains are one a watch
     let bytes: Uint8Array;
     try {
       bytes = memory.read(pid, address, lenBytes);
     } catch (error) {
-      if (isKernelError(error)) return; // it is gone, or may not be read
+      if (isKernelError(error)) return false; // it is gone, or may not be read
       throw error;
     }
-    if (bytes.length < lenBytes) return;
+    if (bytes.length < lenBytes) return false;
     const padded = new Uint8Array(8);
     padded.set(bytes);
     const view = new DataView(padded.buffer);
     chain.readUntil(Number(now()), { low: view.getUint32(0, true), high: view.getUint32(4, true) }, exact);
+    return true;
   }
 
   #apply(notice: RingNotice): void {
