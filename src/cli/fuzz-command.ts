@@ -1,11 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { LiveLabMaker } from '../hosts/live/live-lab.ts';
-import { ModelLabMaker } from '../hosts/model/model-lab.ts';
 import { type Finding, type FuzzCounts, type FuzzReport, fuzz } from '../scenario/fuzz/fuzz.ts';
 import { knownDifferences } from '../scenario/fuzz/known-differences.ts';
+import { ModelCoverageRecorder } from './branch-coverage/model-coverage.ts';
 import { UsageError } from './errors.ts';
-import { findingText, fuzzObject, fuzzText } from './fuzz-text.ts';
+import { findingText, fuzzObject, fuzzText, unreachedText } from './fuzz-text.ts';
+import { integerOption } from './integer-option.ts';
 import { Output } from './output.ts';
 import { StatusLine } from './progress.ts';
 
@@ -17,6 +18,7 @@ export interface FuzzFlags {
   readonly save?: string;
   readonly json?: boolean;
   readonly on?: string;
+  readonly unreached?: boolean;
 }
 
 /** u32 */
@@ -32,14 +34,16 @@ const stepsMax = 10_000;
 export async function fuzzCommand(flags: FuzzFlags): Promise<number> {
   const on = flags.on ?? 'both';
   if (on !== 'both' && on !== 'model') throw new UsageError(`--on ${on}: expected both or model`);
-  const seed = integer('--seed', flags.seed ?? '1', { min: 0, max: seedMax });
-  const scenarios = integer('--scenarios', flags.scenarios ?? '500', { min: 1, max: countMax });
-  const steps = integer('--steps', flags.steps ?? '24', { min: 2, max: stepsMax });
+  const seed = integerOption('--seed', flags.seed ?? '1', { min: 0, max: seedMax });
+  const scenarios = integerOption('--scenarios', flags.scenarios ?? '500', { min: 1, max: countMax });
+  const steps = integerOption('--steps', flags.steps ?? '24', { min: 2, max: stepsMax });
   const folder = flags.save ?? '.';
   if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new UsageError(`--save ${folder}: there is no such folder`);
   const json = flags.json === true;
   const out = new Output(1);
+  const coverage = new ModelCoverageRecorder();
+  const { ModelLabMaker } = await import('../hosts/model/model-lab.ts'); // loaded while coverage is recorded
   const live = on === 'both' ? new LiveLabMaker() : undefined;
   const release = live?.machine.release ?? '';
   const begin = performance.now();
@@ -67,23 +71,24 @@ export async function fuzzCommand(flags: FuzzFlags): Promise<number> {
     status.clear();
     live?.close();
   }
-  const run = { seed, scenarios, steps, on, release, seconds: (performance.now() - begin) / 1000, saved };
+  const covered = coverage.take();
+  coverage.close();
+  const run = {
+    covered,
+    seed,
+    scenarios,
+    steps,
+    on,
+    release,
+    seconds: (performance.now() - begin) / 1000,
+    saved,
+  };
   if (json) out.line(JSON.stringify(fuzzObject(report, run)));
   else out.write(fuzzText(report, run));
+  if (!json && flags.unreached === true) out.write(unreachedText(covered));
   out.flush();
   const { counts, findings, broken } = report;
   return counts.steps > 0 && findings.length === 0 && broken.length === 0 ? 0 : 1;
-}
-
-function integer(
-  option: string,
-  text: string,
-  range: { readonly min: number; readonly max: number },
-): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= range.min && value <= range.max))
-    throw new UsageError(`${option} ${text}: expected a number from ${range.min} to ${range.max}`);
-  return value;
 }
 
 function progressText(counts: FuzzCounts, scenarios: number, begin: number): string {

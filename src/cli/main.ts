@@ -146,6 +146,7 @@ async function main(): Promise<number> {
     .option('--steps <k>', 'steps of each, about', '24')
     .option('--save <dir>', 'where scenarios that differ are written', '.')
     .option('--on <kernel>', 'both; model: only that the model keeps its own rules', 'both')
+    .option('--unreached', 'list the branches of the model that were not reached')
     .option('--json', 'the totals and what was found as one object')
     .addHelpText('after', fuzzHelp)
     .action(async (flags: object) => {
@@ -169,6 +170,18 @@ async function main(): Promise<number> {
       status = await gdbserverCommand(flags);
     });
   program
+    .command('conformance')
+    .description("hold our own kernel against this machine's, and write a page about it")
+    .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')
+    .option('--seeds <list>', 'seeds of random scenarios: 1,2,3', '1')
+    .option('--scenarios <n>', 'random scenarios a seed', '2000')
+    .option('--steps <k>', 'steps of each, about', '24')
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .action(async (files: string[], flags: object) => {
+      const { conformanceCommand } = await import('./conformance-command.ts');
+      status = await conformanceCommand(files, flags);
+    });
+  program
     .command('doctor')
     .description('try every way of watching on this machine, and say what does not work and why')
     .option('--json', 'as JSON')
@@ -185,9 +198,12 @@ async function main(): Promise<number> {
     });
 
   try {
-    await program.parseAsync(own[0] === 'run' || own[0] === 'fuzz' ? own : joinOnOption(own), {
-      from: 'user',
-    });
+    await program.parseAsync(
+      ['run', 'fuzz', 'conformance'].includes(own[0] ?? '') ? own : joinOnOption(own),
+      {
+        from: 'user',
+      },
+    );
   } catch (error) {
     if (
       error instanceof Error &&

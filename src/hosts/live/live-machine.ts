@@ -40,7 +40,7 @@ export function readLiveMachine(): LiveMachine {
   const release = os.release();
   const [major = 0, minor = 0] = release.split('.').map(Number);
   const allowed = /^Cpus_allowed_list:\s*(\S+)/m.exec(text('/proc/self/status'))?.[1] ?? '0';
-  const features: string[] = [];
+  const features: string[] = ['tasks-sleep']; // puppets do
   const root = process.getuid?.() === 0;
   if (/^flags\s*:.*\bbpext\b/m.test(text('/proc/cpuinfo'))) features.push('bpext');
   if (/ (register_kprobe|kprobes_all_disarmed)$/m.test(text('/proc/kallsyms'))) features.push('kprobes');

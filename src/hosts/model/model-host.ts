@@ -5,6 +5,7 @@ import { BreakpointCore } from '../../kernel/core/breakpoint-core.ts';
 import { ModelPerfCalls } from '../../kernel/perf/perf-calls.ts';
 import { PerfKernel } from '../../kernel/perf/perf-kernel.ts';
 import type { Era } from '../../kernel/pmu/admission.ts';
+import type { TableMaker } from '../../kernel/pmu/breakpoint-pmu.ts';
 import { Ptrace } from '../../kernel/ptrace/ptrace.ts';
 import { SimMachine } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
@@ -25,6 +26,8 @@ export interface ModelHostOptions {
   readonly symbols?: Readonly<Record<string, bigint>>;
   /** Check every invariant after every call; default no. */
   readonly verify?: boolean;
+  /** Makes the constraint table; default the kernel's. A test puts a broken one here. */
+  readonly table?: TableMaker;
   readonly log?: (line: string) => void;
 }
 
@@ -73,6 +76,7 @@ export class ModelHost {
       features,
       era: options.era ?? 'modern',
       verify: options.verify ?? false,
+      ...(options.table === undefined ? {} : { table: options.table }),
     });
     this.core = new BreakpointCore(this.kernel);
     this.ptrace = new Ptrace(this.kernel, this.core);

@@ -6,14 +6,15 @@ import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
 import type { SimCpu } from '../../machines/sim/sim-cpu.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
-import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker } from '../../scenario/lab.ts';
+import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker, LabTasks } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { LabCalls } from './lab-calls.ts';
 import { memoryAt } from './memory-at.ts';
-import { ModelHost } from './model-host.ts';
+import { ModelHost, type ModelHostOptions } from './model-host.ts';
 import { ModelKsym } from './model-ksym.ts';
 import { ModelLabPtrace } from './model-lab-ptrace.ts';
 import { ModelLabTasks } from './model-lab-tasks.ts';
+import { SleepingTasks } from './sleeping-tasks.ts';
 import { TracedActs } from './traced-acts.ts';
 
 /** Length of an instruction of the simulated kernel. */
@@ -136,18 +137,23 @@ class ModelLabMachine implements LabMachine {
 export class ModelLab implements Lab {
   readonly kernel = 'model';
   readonly host: ModelHost;
-  readonly tasks: ModelLabTasks;
+  readonly tasks: LabTasks;
+  /** The same tasks, as only the model has them. */
+  readonly modelTasks: ModelLabTasks;
   readonly machine: ModelLabMachine;
   readonly ptrace: ModelLabPtrace;
   readonly calls: LabCalls;
   readonly bpf: LabBpf;
   #fileFd = -1;
 
-  constructor(host: ModelHost) {
+  /** `tasksSleep`: tasks that wait for orders are off their CPUs. */
+  constructor(host: ModelHost, options: { readonly tasksSleep?: boolean } = {}) {
     this.host = host;
     const acts = new TracedActs(host);
-    this.tasks = new ModelLabTasks(host, acts);
-    this.ptrace = new ModelLabPtrace(host, acts, this.tasks);
+    const tasks = new ModelLabTasks(host, acts);
+    this.modelTasks = tasks;
+    this.tasks = options.tasksSleep === true ? new SleepingTasks(host, tasks) : tasks;
+    this.ptrace = new ModelLabPtrace(host, acts, tasks);
     this.machine = new ModelLabMachine(host);
     this.calls = new LabCalls(host);
     this.bpf = {
@@ -177,15 +183,18 @@ export class ModelLab implements Lab {
   }
 }
 
-/** What the model cannot be yet. */
-const knownFeatures = ['bpext', 'kprobes', 'sticky-stop', 'pmu-resched'];
+/** A feature of the place, not of the kernel. */
+const tasksSleep = 'tasks-sleep';
+/** What the model can be. */
+const knownFeatures = ['bpext', 'kprobes', 'sticky-stop', 'pmu-resched', tasksSleep];
 
 /** Makes a model for each scenario. */
 export class ModelLabMaker implements LabMaker {
-  readonly #verify: boolean;
+  readonly #options: Pick<ModelHostOptions, 'verify' | 'table'>;
 
-  constructor(options: { readonly verify?: boolean } = {}) {
-    this.#verify = options.verify ?? false;
+  /** `verify`: check every invariant after every call. `table`: another constraint table. */
+  constructor(options: Pick<ModelHostOptions, 'verify' | 'table'> = {}) {
+    this.#options = options;
   }
 
   refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined {
@@ -212,8 +221,9 @@ export class ModelLabMaker implements LabMaker {
         features: machine.features,
         paranoid: machine.paranoid,
         symbols,
-        verify: this.#verify,
+        ...this.#options,
       }),
+      { tasksSleep: machine.features.includes(tasksSleep) },
     );
   }
 }

@@ -132,11 +132,11 @@ export class ModelScenario implements Names {
     address: bigint,
   ): { readonly name: string; readonly offset: bigint; readonly module: string } | undefined {
     if (pid === 0) return this.#kernelName(address);
-    const { tasks } = this.#lab;
+    const { tasks, modelTasks } = this.#lab;
     for (const { name } of this.#tasks.filter((task) => task.pid === pid)) {
       const places: [string, bigint, bigint][] = [
         [`${name}.data`, tasks.dataAddress(name), dataBytes],
-        [`${name}.access`, tasks.accessAddress(name), codeLabelBytes],
+        [`${name}.access`, modelTasks.accessAddress(name), codeLabelBytes],
         [`${name}.rmw`, tasks.placeAddress(name, 'rmw'), codeLabelBytes],
       ];
       for (let n = 0; n < codeLabels; n++)

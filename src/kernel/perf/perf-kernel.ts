@@ -7,7 +7,7 @@ import type { Machine } from '../../machine/machine.ts';
 import type { Task } from '../../machine/task.ts';
 import type { PerfEventAttr } from '../../uapi/perf-event-attr.ts';
 import type { Era } from '../pmu/admission.ts';
-import { BreakpointPmu } from '../pmu/breakpoint-pmu.ts';
+import { BreakpointPmu, type TableMaker } from '../pmu/breakpoint-pmu.ts';
 import { initPeriod } from '../pmu/period.ts';
 import type { Pmu, PmuCaller } from '../pmu/pmu.ts';
 import { SoftwarePmu } from '../pmu/software-pmu.ts';
@@ -50,6 +50,8 @@ export interface PerfKernelOptions {
   readonly era?: Era;
   /** Check every invariant after every call. Costs time in proportion to the number of events. */
   readonly verify?: boolean;
+  /** Makes the constraint table; default today's. */
+  readonly table?: TableMaker;
 }
 
 /** A client in the kernel that keeps something for each task. */
@@ -131,6 +133,7 @@ export class PerfKernel implements KernelEntry {
             tableFailed: options.tableFailed ?? false,
             stickyStop: features.includes('sticky-stop'),
             era: options.era ?? 'modern',
+            ...(options.table === undefined ? {} : { table: options.table }),
           });
     this.#pmus = this.breakpoints === undefined ? [new SoftwarePmu()] : [this.breakpoints, new SoftwarePmu()];
     this.changeReplaces = options.era === '2009-11-08' || options.era === '2009-11-10';

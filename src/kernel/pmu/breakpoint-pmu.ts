@@ -11,7 +11,7 @@ import {
   type PerfEventAttr,
 } from '../../uapi/perf-event-attr.ts';
 import type { Admission, Era } from './admission.ts';
-import { ConstraintTable, type SlotRequest } from './constraint-table.ts';
+import { ConstraintTable, type ConstraintTableOptions, type SlotRequest } from './constraint-table.ts';
 import { MachineCounter } from './history/machine-counter.ts';
 import { PerCpuTable } from './history/per-cpu-table.ts';
 import { startPeriod } from './period.ts';
@@ -28,7 +28,12 @@ export interface BreakpointPmuOptions {
   readonly stickyStop?: boolean;
   /** The dated rule of admission; default today's. */
   readonly era?: Era;
+  /** Makes today's table; default {@link ConstraintTable}. A test puts a broken one here. */
+  readonly table?: TableMaker;
 }
+
+/** Makes a table of admission. */
+export type TableMaker = (options: ConstraintTableOptions) => Admission;
 
 /** A breakpoint that was validated but is not the event's yet. */
 export interface ParsedBreakpoint {
@@ -188,7 +193,9 @@ function admissionOf(options: BreakpointPmuOptions, slots: readonly number[]): A
       return new PerCpuTable({ slots: slots[0] ?? 0, possibleCpus });
     case 'modern':
     case '2010-06':
-      return new ConstraintTable({ slots, possibleCpus, point });
+      return (
+        options.table?.({ slots, possibleCpus, point }) ?? new ConstraintTable({ slots, possibleCpus, point })
+      );
     default:
       return unreachable(era);
   }

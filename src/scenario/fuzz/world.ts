@@ -1,6 +1,5 @@
 import type { AttrField } from './ability.ts';
 import type { Dice } from './dice.ts';
-import type { FuzzStep } from './fuzz-scenario.ts';
 
 /** A task of a scenario under way, as far as it can be told without asking a kernel. */
 export interface FuzzTask {
@@ -105,16 +104,6 @@ export class World {
   scattered(event: FuzzEvent): boolean {
     const task = this.task(event.task);
     return event.copied && task !== undefined && this.brokenFamilies.has(task.family);
-  }
-
-  /**
-   * What must follow where events of a task in a group of another PMU come or are enabled: they wait for the next switch
-   * of the task (docs/spec/03 section 3.2), which live has come when it waits for orders.
-   */
-  settled(event: Pick<FuzzEvent, 'task' | 'group' | 'attr'>): readonly FuzzStep[] {
-    const task = this.task(event.task);
-    const foreign = event.attr.type !== undefined || this.event(event.group)?.attr.type !== undefined;
-    return foreign && task?.alive === true ? [{ step: 'reschedule', task: task.name }] : [];
   }
 
   /** Removes an event that is closed. */

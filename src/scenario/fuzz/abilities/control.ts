@@ -25,7 +25,7 @@ function ioctl(world: World): readonly FuzzStep[] | undefined {
   const wholeGroup = dice.chance(0.3);
   if (request === 'RESET' && world.events.some((other) => world.scattered(other))) return undefined;
   const step = { step: 'ioctl', event: event.name, request, arg: wholeGroup ? 1 : 0 };
-  return [step, ...(request === 'ENABLE' ? world.settled(event) : [])];
+  return [step];
 }
 
 /** Events are switched on and off, reset, given periods and new breakpoints. docs/spec/02 section 7, 03 section 7. */
@@ -80,7 +80,7 @@ export const control: Ability = {
         const attr = changedAttr(world, event);
         // A copy on a relative is changed too, and which of them is where is not determined.
         if (world.dice.chance(0.7)) event.attr = { ...event.attr, ...pickKeys(attr, modifiable) };
-        return [{ step: 'modify', event: event.name, attr }, ...world.settled(event)];
+        return [{ step: 'modify', event: event.name, attr }];
       },
     },
   ],

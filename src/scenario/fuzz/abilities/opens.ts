@@ -73,8 +73,7 @@ export const opens: Ability = {
           else delete attr.inherit;
         }
         const group = dice.chance(0.9) ? (leader.group ?? leader.name) : leader.name;
-        const made = open(world, { task, cpu }, attr, { group });
-        return [made, ...world.settled({ task, group, attr })];
+        return [open(world, { task, cpu }, attr, { group })];
       },
     },
     {

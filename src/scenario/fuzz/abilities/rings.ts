@@ -85,7 +85,7 @@ function source(world: World): readonly FuzzStep[] | undefined {
   const event: FuzzEvent = { name: as, attr, task, cpu, group: undefined, copied: false };
   world.events.push(event);
   const open: FuzzStep = { step: 'open', as, attr, task, cpu };
-  return [open, other === undefined ? mapping(world, as) : redirect(as, other), ...world.settled(event)];
+  return [open, other === undefined ? mapping(world, as) : redirect(as, other)];
 }
 
 function redirect(event: string, to: unknown): FuzzStep {
@@ -178,7 +178,7 @@ export const rings: Ability = {
         const event = dice.pick(world.events);
         if (event === undefined || world.scattered(event)) return undefined;
         const arg = dice.pick([0, 1, 1, 2, 5, -1]);
-        return [{ step: 'ioctl', event: event.name, request: 'REFRESH', arg }, ...world.settled(event)];
+        return [{ step: 'ioctl', event: event.name, request: 'REFRESH', arg }];
       },
     },
     {

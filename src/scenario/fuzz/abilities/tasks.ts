@@ -72,11 +72,7 @@ export const tasks: Ability = {
         for (const other of world.tasks)
           if (other !== task && other.process === task.process) world.end(other);
         world.leave(task);
-        const mixed = world.events.filter((event) => event.task === task.name);
-        return [
-          { step: 'exec', task: task.name },
-          ...mixed.flatMap((event) => world.settled(event)).slice(0, 1),
-        ];
+        return [{ step: 'exec', task: task.name }];
       },
     },
   ],
