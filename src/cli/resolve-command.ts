@@ -16,6 +16,7 @@ import { readKernelBtf } from '../watch/kernel-btf.ts';
 import { evaluateRequest, nameAsExpression } from '../watch/plan-expression.ts';
 import { SurfaceProcessImage } from '../watch/process-image.ts';
 import { checkTarget } from '../watch/target.ts';
+import { threadLocalsOf } from '../watch/thread-locals.ts';
 import { parseWatchRequest } from '../watch/watch-request.ts';
 import { parseCount } from './durations.ts';
 import { UsageError } from './errors.ts';
@@ -81,7 +82,7 @@ function process(pidText: string): Where {
     image.close();
     throw requestError(`process ${pid} has no memory that can be seen (a kernel thread, or another user's)`);
   }
-  return { space, close: () => image.close() };
+  return { space, threadLocals: threadLocalsOf(surface, { pid, space }), close: () => image.close() };
 }
 
 function fileSpace(file: string): Where {

@@ -135,7 +135,15 @@ export class MappedFile {
 
   #searchDebug(): DebugInfoSearch | undefined {
     if (this.file === undefined) return undefined;
-    this.#debugSearch ??= openDebugInfo(this.file, this.path, this.#access());
+    if (this.#debugSearch === undefined) {
+      try {
+        this.#debugSearch = openDebugInfo(this.file, this.path, this.#access());
+      } catch (error) {
+        // Debug information that cannot be read is as good as none: the module works without.
+        if (!(error instanceof ElfError)) throw error;
+        this.#debugSearch = { info: undefined, problem: error.message };
+      }
+    }
     return this.#debugSearch;
   }
 

@@ -7,6 +7,7 @@ import type { CodeSites } from './code-sites.ts';
 import { refusalError, requestError } from './errors.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { type NameSpace, type PlannedWatch, planWatches } from './plan.ts';
+import { threadLocalsOf } from './thread-locals.ts';
 import type { WatchRequest } from './watch-request.ts';
 
 /**
@@ -85,5 +86,6 @@ function nameSpaceOf(surface: Surface, scope: Scope, sites: CodeSites, tasks: Ta
       `${description} runs a 32-bit program (${main.path}); only 64-bit programs can be watched`,
     );
   }
-  return { description, space };
+  const tid = scope.type === 'thread' ? scope.tid : undefined;
+  return { description, space, threadLocals: threadLocalsOf(surface, { pid, tid, space }) };
 }

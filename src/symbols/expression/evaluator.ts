@@ -14,9 +14,8 @@ import { spellExpression } from './spell.ts';
 /** Where the thread-local variables of a process are. */
 export interface ThreadLocals {
   /**
-   * The address of `offset` in the block that `module` has in a thread: `tid`, or the only one there is.
-   *
-   * @throws {ExpressionError} never; a text says why there is none.
+   * The address of `offset` in the block that `module` has in a thread: `tid`, or the only one there is. A text says why
+   * there is none.
    */
   address(module: Module, offset: bigint, tid: number | undefined): { address: bigint; tid: number } | string;
 }
@@ -165,7 +164,13 @@ class Evaluator {
           threadLocals === undefined
             ? `'${spelled}' is thread-local: every thread of a process has its own`
             : threadLocals.address(module, threadOffset ?? 0n, this.#place.tid);
-        if (typeof local === 'string') throw this.#error('place', expression, local);
+        if (typeof local === 'string') {
+          throw this.#error(
+            'place',
+            expression,
+            threadLocals === undefined ? local : `'${spelled}': ${local}`,
+          );
+        }
         this.#tid = local.tid;
         this.#how = `${how}; thread ${local.tid}'s own`;
         return placeOf(local.address, type);

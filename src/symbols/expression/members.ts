@@ -20,9 +20,11 @@ export function findMember(
   type: StructType,
   name: string,
   place: { address: bigint; readMemory?: MemoryReader | undefined },
-  depth: number = 0,
+  seen: Set<StructType> = new Set(),
 ): MemberPlace | 'unreadable' | undefined {
-  if (depth > mostDepth) return undefined;
+  // Each type once: the first of its kind is meant, and a hostile file may nest a struct in itself many times over.
+  if (seen.size >= mostTypes || seen.has(type)) return undefined;
+  seen.add(type);
   const { address } = place;
   const members = [...type.members, ...variantMembers(type)];
   for (const member of members) {
@@ -37,11 +39,11 @@ export function findMember(
     if (inner.kind !== 'struct') continue;
     const at = member.isVirtual ? virtualAddress(member, place) : address + BigInt(member.byteOffset);
     if (at === undefined) {
-      unreadable ||= hasMember(inner, name, depth + 1);
+      unreadable ||= findMember(inner, name, { address: 0n }, seen) !== undefined;
       continue;
     }
     if (member.isVirtual && member.name === name) return { member, address: at };
-    const found = findMember(inner, name, { ...place, address: at }, depth + 1);
+    const found = findMember(inner, name, { ...place, address: at }, seen);
     if (found === 'unreadable') unreadable = true;
     else if (found !== undefined) return found;
   }
@@ -49,22 +51,19 @@ export function findMember(
 }
 
 /** The names that {@link findMember} finds in a type, for messages; bounded. */
-export function memberNames(type: StructType, depth: number = 0): string[] {
+export function memberNames(type: StructType, seen: Set<StructType> = new Set()): string[] {
+  if (seen.size >= mostTypes || seen.has(type)) return [];
+  seen.add(type);
   const names: string[] = [];
   for (const member of [...type.members, ...variantMembers(type)]) {
     if (names.length >= mostNames) break;
     if (member.name !== undefined && !member.isBaseClass) names.push(member.name);
     const inner: TypeDescription = unaliased(member.type);
-    if ((member.name === undefined || member.isBaseClass) && inner.kind === 'struct' && depth < mostDepth) {
-      names.push(...memberNames(inner, depth + 1));
+    if ((member.name === undefined || member.isBaseClass) && inner.kind === 'struct') {
+      names.push(...memberNames(inner, seen));
     }
   }
   return names;
-}
-
-function hasMember(type: StructType, name: string, depth: number): boolean {
-  const found = findMember(type, name, { address: 0n }, depth);
-  return found !== undefined;
 }
 
 function variantMembers(type: StructType): StructMember[] {
@@ -92,6 +91,6 @@ function virtualAddress(
   return location.kind === 'address' ? location.address : undefined;
 }
 
-/** How deep structs without names and base classes nest at the most. */
-const mostDepth = 24;
+/** How many types are looked through for one member, at the most. */
+const mostTypes = 1_000;
 const mostNames = 256;

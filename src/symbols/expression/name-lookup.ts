@@ -1,6 +1,7 @@
 import { hex } from '../../base/hex.ts';
 import type { AddressSpace } from '../address-space.ts';
 import * as dw from '../dwarf/constants.ts';
+import type { Declaration } from '../dwarf/declarations.ts';
 import { ElfError } from '../elf-error.ts';
 import type { Module } from '../module.ts';
 import { isMeant, type ProgramVariable, type VariableRequest, variablesOf } from '../program-variables.ts';
@@ -155,7 +156,7 @@ function functionOf(modules: readonly Module[], request: VariableRequest): Named
   if (name === undefined) return undefined;
   for (const module of modules) {
     const data = module.debugData;
-    for (const declaration of data?.declarations(name) ?? []) {
+    for (const declaration of declarationsOf(module, name)) {
       if (data === undefined || declaration.kind !== 'function' || !isMeant(declaration, request)) continue;
       const entry = data.fileOf(declaration).entry(declaration.offset);
       const low = entry.address(dw.DW_AT_low_pc);
@@ -260,6 +261,16 @@ function means(variables: readonly ProgramVariable[], request: VariableRequest):
   return variables.filter(({ declaration }) => isMeant(declaration, request)).length;
 }
 
+/** None of a module whose debug information cannot be read: what it is has been told, or the others are asked. */
+function declarationsOf(module: Module, name: string): readonly Declaration[] {
+  try {
+    return module.debugData?.declarations(name) ?? [];
+  } catch (error) {
+    if (!(error instanceof ElfError)) throw error;
+    return [];
+  }
+}
+
 const mostListed = 8;
 
 /** The type that a cast names; `undefined` if there is none. */
@@ -271,7 +282,7 @@ export function lookUpType(
   for (const module of space.modules()) {
     const data = module.debugData;
     if (data === undefined) continue;
-    for (const declaration of data.declarations(name)) {
+    for (const declaration of declarationsOf(module, name)) {
       if (declaration.kind !== 'type' || !isMeant(declaration, { path: wanted.path })) continue;
       const type = data.types.at({ file: data.fileOf(declaration), offset: declaration.offset });
       const isTag = type.kind === 'struct' || type.kind === 'enum';
