@@ -90,6 +90,8 @@ function comparable(value: unknown, lenient: Leniency): unknown {
   for (const [key, entry] of Object.entries(value)) {
     if (key === 'timeEnabled' || key === 'timeRunning' || (lenient.vague && key === 'value')) continue;
     if (key === 'lost' && lenient.looseRing) continue;
+    // 0 or a page: whether one is there that was never stored to is not for breakpoints to say.
+    if (key === 'physAddr') continue;
     if ((key === 'streamId' || key === 'ofStreamId') && lenient.exchanged) continue;
     fields[key] =
       addressKeys.includes(key) && String(entry).startsWith('0x') && entry !== '0x0'

@@ -1,5 +1,6 @@
 import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
+import { highWord, lowWord } from '../../base/pair.ts';
 import type { Capability } from '../../machine/task.ts';
 import type { Operation } from '../../machines/sim/operation.ts';
 import { rootCredentials } from '../../machines/sim/sim-machine.ts';
@@ -234,6 +235,9 @@ export class ModelLabTasks implements LabTasks {
         machine.perform(task, { type: action.kind, ip });
         break;
       case 'syscallWrite':
+        // The system call is made by the task's program, at no label.
+        task.ipLow = lowWord(ip);
+        task.ipHigh = highWord(ip);
         machine.perform(task, {
           type: 'kernelStore',
           at: action.at,
