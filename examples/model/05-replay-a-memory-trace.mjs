@@ -2,7 +2,7 @@
 // Usage: node 05-replay-a-memory-trace.mjs [TRACE] [ADDRESS]; a trace that ends in .gz is unpacked.
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
-import { LackeyTraceParser, ModelHost, ModelSurface, replayProgram } from 'trapline/model';
+import { LackeyTraceParser, ModelHost, ModelSurface, replayProgram, sampleTypeOf } from 'trapline/model';
 
 const file = process.argv[2] ?? new URL('true.lackey.gz', import.meta.url);
 const input = createReadStream(file);
@@ -24,11 +24,16 @@ const bpAddr = BigInt(process.argv[3] ?? busiest[0]);
 const host = new ModelHost();
 const surface = new ModelSurface(host);
 const { pid } = host.machine.spawn({ name: 'replayed', program: replayProgram(trace) });
+// What a sample in the ring holds is what the drain reads.
+const layout = { stacks: false, copyRegisters: false };
+const sampleType = sampleTypeOf(layout);
 const event = surface.events.open(
-  { type: 5, bpType: 2, bpAddr, bpLen: 8n, samplePeriod: 1n },
+  { type: 5, bpType: 2, bpAddr, bpLen: 8n, samplePeriod: 1n, sampleType, sampleIdAll: true },
   { pid, cpu: -1 },
 );
-const drain = surface.events.drain({ stacks: false, copyRegisters: false });
+event.mapRing(64);
+const drain = surface.events.drain(layout);
+drain.addRing(event);
 drain.addWatch(event, 0);
 surface.tasks.waitEnd(pid).ended.then(() => drain.finish());
 

@@ -7,6 +7,7 @@ export { LackeyTraceParser, parseLackeyTrace, TraceSyntaxError } from '../../mac
 export { type Operation, operationList, type Program, replayProgram } from '../../machines/sim/operation.ts';
 export { SimMachine } from '../../machines/sim/sim-machine.ts';
 export { SimTask } from '../../machines/sim/sim-task.ts';
+export { type SampleLayout, sampleTypeOf } from '../../ring/sample-layout.ts';
 export { parseScenarios, ScenarioSyntaxError } from '../../scenario/parser.ts';
 export { renderReport, reportObjects } from '../../scenario/report.ts';
 export { runScenarioFiles } from '../../scenario/run.ts';
