@@ -122,6 +122,7 @@ function linesOfOurs(): Line[] {
     code: printLine('SYS_pidfd_open', 'SYS_pidfd_open'),
     ours: BigInt(numbers.pidfdOpen),
   });
+  lines.push({ name: 'SYS_kill', code: printLine('SYS_kill', 'SYS_kill'), ours: BigInt(numbers.kill) });
   lines.push({ name: 'SYS_bpf', code: printLine('SYS_bpf', 'SYS_bpf'), ours: BigInt(numbers.bpf) });
   return lines;
 }

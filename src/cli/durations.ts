@@ -21,6 +21,14 @@ export function parseCount(text: string, what: string): number {
   return Number(text);
 }
 
+/** "100/s" or "100": hits a second, 1 to a million. Throws {@link UsageError}. */
+export function parseRate(text: string): number {
+  const rate = Number(/^(\d{1,7})(?:\/s)?$/.exec(text)?.[1] ?? 0);
+  if (rate < 1 || rate > 1_000_000)
+    throw new UsageError(`'${text}' is no rate; expected for example 100/s, up to 1000000/s`);
+  return rate;
+}
+
 /** "0,2-3" as CPU numbers. Throws {@link UsageError}. */
 export function parseCpus(text: string): number[] {
   const cpus = new Set<number>();

@@ -26,7 +26,36 @@ export function armedText(info: ArmedInfo): string[] {
       ),
     );
   }
+  lines.push(...judgingText(info));
   lines.push(`# ${info.kernel}, ${info.kernelMode ? 'user and kernel mode' : 'user mode'}`);
+  return lines;
+}
+
+const judgeWords = {
+  kernel: 'judged in the kernel',
+  both: 'judged in the kernel and here',
+  here: 'judged here',
+} as const;
+const keeperWords = { kernel: 'kept in the kernel', here: 'kept here' } as const;
+
+/** Which hits are reported, and who sees to it. */
+function judgingText({ judging, pid }: ArmedInfo): string[] {
+  const { when, rate, maxHits, stop } = judging;
+  const lines: string[] = [];
+  if (when !== undefined)
+    lines.push(
+      printable(
+        `# when ${when.text}: ${judgeWords[when.judge]}${when.why === undefined ? '' : ` (${when.why})`}`,
+      ),
+    );
+  if (rate !== undefined)
+    lines.push(`# at most ${rate.perSecond} hits a second and watch, ${keeperWords[rate.keeper]}`);
+  if (maxHits !== undefined && when !== undefined)
+    lines.push(`# ends after ${maxHits.hits} hits, ${keeperWords[maxHits.keeper]}`);
+  if (stop !== undefined)
+    lines.push(
+      `# stops the process at each hit, ${stop === 'kernel' ? 'in the trap' : 'when the hit has come here'}: gdb -p ${pid ?? 'PID'} attaches, kill -CONT ${pid ?? 'PID'} lets it go on`,
+    );
   return lines;
 }
 

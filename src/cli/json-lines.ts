@@ -111,6 +111,7 @@ export function armedJson(info: ArmedInfo): string {
     cpus: info.cpus,
     kernelMode: info.kernelMode,
     notes: info.notes,
+    ...info.judging,
     watches: info.watches.map((watch) => ({
       watch: watch.text,
       address: hex(watch.address),
@@ -152,6 +153,7 @@ export function summaryJson(fields: SummaryFields): string {
     type: 'summary',
     hits,
     lost: session.lost(),
+    ...(session.undecided > 0 ? { undecided: session.undecided } : {}),
     sites: sites.map(({ site, watch, hits: siteHits, tids }) => {
       const planned = session.info.watches[watch]!; // totals count watches of the session
       const code = session.sites.access(site, planned, watch);

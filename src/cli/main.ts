@@ -98,6 +98,13 @@ async function main(): Promise<number> {
     .option('--asm', 'show the accessing instruction')
     .option('--raw', 'show values as bytes, in the order of memory')
     .option('--max-hits <n>', 'end after so many hits; the target runs on')
+    .option(
+      '--when <expr>',
+      'only hits of which this holds: new, old, changed, tid, pid, cpu, comm, variables',
+    )
+    .option('--rate <n/s>', 'so many hits of a watch a second at most')
+    .option('--stop', 'stop the process at every hit (SIGSTOP), for a debugger')
+    .option('--then <cmd>', 'run a shell command at every hit, told by TRAPLINE_… variables')
     .option('-q, --quiet', 'print only the totals')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {

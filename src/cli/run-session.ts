@@ -3,6 +3,7 @@ import { machineSurface } from '../api/machine-surface.ts';
 import { symbolResources } from '../api/symbol-resources.ts';
 import type { ModelScenario } from '../hosts/model/model-scenario.ts';
 import type { Surface } from '../surface/surface.ts';
+import type { JudgingOptions } from '../watch/conditions/judging.ts';
 import { parseWatchRequest } from '../watch/watch-request.ts';
 import { type SessionOptions, WatchSession } from '../watch/watch-session.ts';
 import { parseDuration } from './durations.ts';
@@ -36,7 +37,7 @@ export async function openSession(
   what: readonly string[],
   flags: SessionFlags,
   command: readonly string[] | undefined,
-  more: Pick<SessionOptions, 'stacks' | 'values' | 'countOnly' | 'maxHits'>,
+  more: Pick<SessionOptions, 'stacks' | 'values' | 'countOnly' | keyof JudgingOptions>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
   // Loaded only when it is asked for: a live watch is armed the sooner.

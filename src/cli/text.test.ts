@@ -119,6 +119,7 @@ const info = {
   cpus: [0, 1],
   kernelMode: true,
   notes: ['left out'],
+  judging: {},
 } as unknown as ArmedInfo; // the fields that are shown
 const frames = [
   { address: 1n, kernel: false, location: { address: 1n, symbol: 'leaf', offset: 1n } },

@@ -2,8 +2,10 @@ import tty from 'node:tty';
 import type { HitBatch } from '../ring/hit-columns.ts';
 import { HitReader, type HitReaderItem } from '../watch/hit-reader.ts';
 import { Totals } from '../watch/totals.ts';
-import { parseCount } from './durations.ts';
+import type { WatchSession } from '../watch/watch-session.ts';
+import { parseCount, parseRate } from './durations.ts';
 import { shellStatus } from './exit-status.ts';
+import { HitCommand } from './hit-command.ts';
 import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
 import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
 import { printable } from './printable.ts';
@@ -16,6 +18,10 @@ export interface WatchFlags extends SessionFlags {
   readonly stacks?: boolean;
   readonly asm?: boolean;
   readonly maxHits?: string;
+  readonly when?: string;
+  readonly rate?: string;
+  readonly stop?: boolean;
+  readonly then?: string;
   readonly quiet?: boolean;
   readonly raw?: boolean;
 }
@@ -36,8 +42,11 @@ export async function watchCommand(
   const raw = flags.raw === true;
   const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
-    values: !quiet,
+    values: !quiet || flags.then !== undefined,
     ...(maxHits === undefined ? {} : { maxHits }),
+    ...(flags.when === undefined ? {} : { when: flags.when }),
+    ...(flags.rate === undefined ? {} : { rate: parseRate(flags.rate) }),
+    ...(flags.stop === true ? { stop: true } : {}),
   });
   const { session, out } = running;
   const startNs = session.info.sinceNs;
@@ -56,9 +65,15 @@ export async function watchCommand(
   }
   out.flush();
 
+  const then = flags.then === undefined ? undefined : new HitCommand(flags.then, session);
   const emit = (item: HitReaderItem): void => {
-    if (item.type === 'hit') out.line(hitJson?.line(item.hit) ?? hitText?.line(item.hit) ?? '');
-    else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
+    if (item.type === 'hit') {
+      if (!quiet) out.line(hitJson?.line(item.hit) ?? hitText?.line(item.hit) ?? '');
+      if (then !== undefined) {
+        out.flush();
+        then.run(item.hit);
+      }
+    } else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
     else
       out.line(
         `# ${seconds(item.timeNs - startNs).trim()}: process ${item.pid} executed another program (${printable(item.comm)}); its watch has ended`,
@@ -74,7 +89,7 @@ export async function watchCommand(
   };
   const readBatch = (batch: HitBatch): void => {
     totals.add(batch.columns);
-    if (!quiet) reader.read(batch);
+    if (!quiet || then !== undefined) reader.read(batch);
     else reader.readNotices(batch);
     if (batch.notices.some((notice) => notice.type === 'lost')) showLost();
   };
@@ -100,6 +115,7 @@ export async function watchCommand(
     }
   }
   reader.flush();
+  const more = unreported(session, then);
   showLost(); // a ring that stayed full to the end has told nobody
   progress.close();
   running.over();
@@ -112,9 +128,20 @@ export async function watchCommand(
     out.line(summaryJson(summary));
   } else {
     if (reason !== 'target ended') out.line(`# ended: ${reason}`);
+    for (const line of more) out.line(`# ${line}`);
     for (const line of summaryText(summary)) out.line(line);
   }
   out.flush();
   session.close();
   return session.launched === undefined ? 0 : shellStatus(await session.launched.ended);
+}
+
+/** What the totals do not say. */
+function unreported(session: WatchSession, then: HitCommand | undefined): string[] {
+  const lines: string[] = [];
+  if (session.undecided > 0)
+    lines.push(`${session.undecided} hits could not be judged: a value was not known; they are not reported`);
+  if (then !== undefined && then.failures > 0)
+    lines.push(`${then.failures} of the commands of --then failed or could not be started`);
+  return lines;
 }

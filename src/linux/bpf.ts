@@ -169,6 +169,11 @@ export class LinuxBpfMap implements BpfMap {
     );
   }
 
+  setProgram(index: number, program: BpfProgram): void {
+    assert(program instanceof LinuxBpfProgram, 'programs of two kernels do not mix');
+    this.update(words(index), words(program.fd));
+  }
+
   setEvent(index: number, event: PerfEvent): void {
     assert(event instanceof LinuxPerfEvent, 'events of two kernels do not mix');
     this.update(words(index), words(event.fd));

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { errnoValues } from '../base/errno.ts';
 import { isKernelError, KernelError } from '../base/kernel-error.ts';
 import type { LaunchedTask, LaunchRequest, TaskStatus, Tasks } from '../surface/tasks.ts';
+import { SIGSTOP } from '../uapi/signal.ts';
 import { syscallNumbers } from '../uapi/syscall-numbers.ts';
 import { asKernelError } from './files.ts';
 import { Launcher } from './launch.ts';
@@ -53,11 +54,13 @@ export class LinuxTasks implements Tasks {
   readonly self: number = process.pid;
   readonly #system: System;
   readonly #pidfdOpen: number;
+  readonly #kill: number;
   readonly #launcher: Launcher;
 
   constructor(system: System, machine: keyof typeof syscallNumbers) {
     this.#system = system;
     this.#pidfdOpen = syscallNumbers[machine].pidfdOpen;
+    this.#kill = syscallNumbers[machine].kill;
     this.#launcher = new Launcher(
       system,
       syscallNumbers[machine].prlimit64,
@@ -99,6 +102,11 @@ export class LinuxTasks implements Tasks {
 
   async launch(request: LaunchRequest): Promise<LaunchedTask> {
     return this.#launcher.launch(request);
+  }
+
+  stop(pid: number): void {
+    if (this.#system.ffi.syscall(this.#kill, pid, SIGSTOP, 0, 0, 0) < 0)
+      this.#system.fail(`kill(${pid}, SIGSTOP)`);
   }
 
   waitEnd(pid: number): { readonly ended: Promise<void>; close(): void } {

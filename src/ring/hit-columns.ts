@@ -117,6 +117,19 @@ export class HitColumns {
       : undefined;
   }
 
+  /** Row `to` becomes what row `from` is. */
+  copyRow(from: number, to: number): void {
+    const columns = [this.timeLow, this.timeHigh, this.pid, this.tid, this.site, this.stack];
+    for (const column of [...columns, this.cpu, this.watch, this.flags]) column[to] = column[from]!; // a row
+    const { values } = this;
+    if (values === undefined) return;
+    const { beforeLow, beforeHigh, afterLow, afterHigh, registers } = values;
+    for (const column of [beforeLow, beforeHigh, afterLow, afterHigh, values.flags])
+      column[to] = column[from]!; // likewise
+    const words = sampledRegisterWords;
+    registers.copyWithin(to * words, from * words, (from + 1) * words);
+  }
+
   /** Bytes of the buffer for `capacity` rows. */
   static bytesFor(capacity: number, { values = false }: { readonly values?: boolean } = {}): number {
     return capacity * (bytesPerRow + (values ? valueBytesPerRow : 0));

@@ -22,6 +22,8 @@ export interface BpfMap {
   update(key: Uint8Array, value: Uint8Array, flags?: number): void;
   /** Puts an event into an array of events. E2BIG: no such index; EINVAL: an event that a program cannot write to. */
   setEvent(index: number, event: PerfEvent): void;
+  /** Puts a program into an array of programs, which keeps it. E2BIG: no such index. */
+  setProgram(index: number, program: BpfProgram): void;
   /** ENOENT: no such key; EINVAL: of an array. */
   delete(key: Uint8Array): void;
   /** Takes the records of a ring, oldest first, as far as they are complete. Only for a ring. */

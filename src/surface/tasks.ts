@@ -58,6 +58,8 @@ export interface Tasks {
   /** A thread's name (`comm`). */
   name(tid: number): string;
   status(tid: number): TaskStatus;
+  /** Stops a process, all its threads (SIGSTOP). */
+  stop(pid: number): void;
   /** The text of `/proc/PID/maps`. */
   maps(pid: number): string;
   /** Bytes of the auxiliary vector. */

@@ -12,6 +12,7 @@ export const BPF_PROG_TEST_RUN = 10;
 /** Map types. */
 export const BPF_MAP_TYPE_HASH = 1;
 export const BPF_MAP_TYPE_ARRAY = 2;
+export const BPF_MAP_TYPE_PROG_ARRAY = 3;
 export const BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4;
 export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
 export const BPF_MAP_TYPE_RINGBUF = 27;
@@ -97,6 +98,7 @@ export const BPF_FUNC_map_update_elem = 2;
 export const BPF_FUNC_map_delete_elem = 3;
 export const BPF_FUNC_ktime_get_ns = 5;
 export const BPF_FUNC_get_smp_processor_id = 8;
+export const BPF_FUNC_tail_call = 12;
 export const BPF_FUNC_get_current_pid_tgid = 14;
 export const BPF_FUNC_get_current_comm = 16;
 export const BPF_FUNC_perf_event_output = 25;

@@ -6,6 +6,7 @@ import { sampleIdTimeWordsFromEnd } from '../ring/sample-layout.ts';
 import type { Events, EventTarget, HangupWait, HitDrain, PerfEvent } from '../surface/events.ts';
 import type { Tasks } from '../surface/tasks.ts';
 import { PERF_EVENT_HEADER_BYTES, PERF_RECORD_FORK } from '../uapi/perf-event-ring.ts';
+import type { HitFilter } from './conditions/hit-filter.ts';
 import { breakpointAttr, type EventOptions, newsAttr, ringHolderAttr } from './event-attrs.ts';
 import type { PlannedWatch } from './plan.ts';
 import type { HitPrograms } from './values/hit-programs.ts';
@@ -54,6 +55,8 @@ export interface ArmedParts {
   readonly options: EventOptions;
   /** Write the hits, with the watched memory in them; absent where values are not wanted or bpf is not there. */
   readonly programs?: HitPrograms | undefined;
+  /** Keeps conditions and budgets in the kernel; then it attaches the programs. */
+  readonly filter?: HitFilter | undefined;
   /** Nanoseconds of CLOCK_MONOTONIC. */
   readonly now: () => bigint;
 }
@@ -73,6 +76,7 @@ export class Armed {
   readonly #scope: Scope;
   readonly #options: EventOptions;
   readonly #programs: HitPrograms | undefined;
+  readonly #filter: HitFilter | undefined;
   /** Of arming threads: a thread that is armed twice has events of two rounds. */
   #round: number = 0;
   readonly #armed: ArmedEvent[] = [];
@@ -94,6 +98,7 @@ export class Armed {
     this.#scope = parts.scope;
     this.#options = parts.options;
     this.#programs = parts.programs;
+    this.#filter = parts.filter;
     this.#now = parts.now;
     this.#pages = parts.options.layout.stacks ? stackRingPages : ringPages;
   }
@@ -211,7 +216,8 @@ export class Armed {
     const planned = this.watches[watch]!; // a number of a watch
     const event = this.#open(breakpointAttr(planned, this.#options), target);
     this.#armed.push({ event, watch });
-    this.#programs?.attach(event, planned, watch, this.#round); // before any copy is inherited
+    const attaches = this.#filter ?? this.#programs;
+    attaches?.attach(event, planned, watch, this.#round); // before any copy is inherited
     if (this.#options.sampling) {
       this.#output(event, target.cpu);
       this.#drain.addWatch(event, watch);

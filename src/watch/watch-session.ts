@@ -8,6 +8,9 @@ import type { SymbolResources } from '../symbols/process-image.ts';
 import { Armed, type WatchCounts } from './arm.ts';
 import { armNamed } from './arm-named.ts';
 import { CodeSites } from './code-sites.ts';
+import type { HitFilter } from './conditions/hit-filter.ts';
+import type { HitJudge } from './conditions/hit-judge.ts';
+import { Judging, type JudgingInfo, type JudgingOptions, judgesValues } from './conditions/judging.ts';
 import { refusalError, requestError } from './errors.ts';
 import { type EventOptions, probeEventFeatures } from './event-attrs.ts';
 import { readNumber } from './explain-refusal.ts';
@@ -21,7 +24,7 @@ import type { ValueTracker } from './values/value-tracker.ts';
 import type { WatchRequest } from './watch-request.ts';
 
 /** How to open a {@link WatchSession}. */
-export interface SessionOptions {
+export interface SessionOptions extends JudgingOptions {
   readonly surface: Surface;
   readonly target: Target;
   readonly requests: readonly WatchRequest[];
@@ -38,8 +41,6 @@ export interface SessionOptions {
   readonly countOnly?: boolean;
   /** Leave kernel mode out. */
   readonly userOnly?: boolean;
-  /** End after so many hits; the last batch is cut there. */
-  readonly maxHits?: number;
   /** Libraries and a cache for names and debug information. */
   readonly symbols?: SymbolResources;
   /** Tells which instruction accessed; without one the reported address is shown. */
@@ -67,6 +68,8 @@ export interface ArmedInfo {
   readonly kernelMode: boolean;
   /** What a user should know: one sentence each. */
   readonly notes: readonly string[];
+  /** Which hits are reported. */
+  readonly judging: JudgingInfo;
 }
 
 /**
@@ -84,6 +87,8 @@ export class WatchSession {
   readonly #maxHits: number;
   readonly #scriptFrames: boolean;
   readonly #values: ValueTracker | undefined;
+  readonly #filter: HitFilter | undefined;
+  readonly #judge: HitJudge | undefined;
   readonly #waiting: HangupWait | undefined;
   readonly #processEnd: { close(): void } | undefined;
   #delivered: number = 0;
@@ -107,6 +112,8 @@ export class WatchSession {
     maxHits: number;
     scriptFrames: boolean;
     values: ValueTracker | undefined;
+    filter: HitFilter | undefined;
+    judge: HitJudge | undefined;
     endless: boolean;
     /** The end of a process that was not started here. */
     processEnd: { readonly ended: Promise<void>; close(): void } | undefined;
@@ -121,6 +128,8 @@ export class WatchSession {
     this.#maxHits = parts.maxHits;
     this.#scriptFrames = parts.scriptFrames;
     this.#values = parts.values;
+    this.#filter = parts.filter;
+    this.#judge = parts.judge;
     if (!parts.endless) {
       const wait = this.#armed.waitEnd();
       this.#waiting = wait;
@@ -144,7 +153,7 @@ export class WatchSession {
     const plainLayout: SampleLayout = {
       stacks: options.stacks === true || options.scriptFrames === true,
       copyRegisters: hasRegisters && !userOnly,
-      values: !hasRegisters || options.values !== true ? undefined : 'registers',
+      values: !hasRegisters || !(options.values === true || judgesValues(options)) ? undefined : 'registers',
     };
     const names = new TaskNames(tasks);
     const sites = new CodeSites({
@@ -162,6 +171,7 @@ export class WatchSession {
     let launched: LaunchedTask | undefined;
     let drain: HitDrain | undefined;
     let armed: Armed | undefined;
+    let judging: Judging | undefined;
     try {
       // Launched before the drain is started: a thread that comes up may have files open for a moment that a program
       // started just then would inherit.
@@ -176,6 +186,17 @@ export class WatchSession {
         userOnly,
         wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
       };
+      judging =
+        options.countOnly === true
+          ? undefined
+          : Judging.open({
+              surface,
+              options,
+              programs,
+              scope,
+              sites,
+              nameOf: (tid, ofPid) => names.name(tid, ofPid),
+            });
       armed = new Armed({
         events,
         tasks,
@@ -183,6 +204,7 @@ export class WatchSession {
         scope,
         options: eventOptions,
         programs,
+        filter: judging?.filter,
         now: () => surface.now(),
       });
       const sinceNs = surface.now();
@@ -193,12 +215,16 @@ export class WatchSession {
         sites.close();
         return await WatchSession.open({ ...options, countOnly: false });
       }
+      const judge = judging?.judgeOf(armed.watches);
+      if (armed.raced) judging?.filter?.liftBudget();
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
+      const drops = armed.watches.map((watch, number) => judging?.drops(watch, number) === true);
+      const leavesOut = (watch: number): boolean => drops[watch] === true;
       const values =
         layout.values === undefined
           ? undefined
-          : startValues({ surface, armed, scope, sites, launched, userOnly });
+          : startValues({ surface, armed, scope, sites, launched, userOnly, leavesOut });
       const session = new WatchSession({
         info: {
           kernel: surface.kernel.description,
@@ -215,6 +241,7 @@ export class WatchSession {
             ...(armed.raced ? [racedNote] : []),
             ...(pid === undefined || options.countOnly === true ? [] : sites.sourceNotes(pid)),
           ],
+          judging: judging?.infoOf(armed.watches, armed.raced) ?? {},
         },
         sites,
         names,
@@ -224,6 +251,8 @@ export class WatchSession {
         maxHits: options.maxHits ?? Number.POSITIVE_INFINITY,
         scriptFrames: options.scriptFrames === true,
         values,
+        filter: judging?.filter,
+        judge,
         endless: scope.type === 'cpus',
         processEnd: target.type === 'process' ? tasks.waitEnd(target.pid) : undefined,
       });
@@ -234,6 +263,7 @@ export class WatchSession {
       drain?.close(); // before the rings go: it has not begun to read them
       armed?.close();
       programs?.finish();
+      judging?.filter?.close();
       sites.close();
       throw error;
     }
@@ -267,12 +297,19 @@ export class WatchSession {
       const { columns } = batch;
       this.#values?.fill(batch);
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
+      if (!this.#stopped) this.#filter?.learn(batch, this.sites, this.info.watches);
       const left = this.#maxHits - this.#delivered;
+      this.#judge?.judge(columns, left);
       if (columns.length >= left) {
         if (columns.length > left) this.#endReason = 'max hits'; // even if the target has ended: hits are left out
         columns.length = left;
         this.stop('max hits');
-      }
+      } else if (
+        this.#filter !== undefined &&
+        Number.isFinite(left) &&
+        this.#delivered + columns.length + this.lost() >= this.#maxHits
+      )
+        this.stop('max hits'); // the kernel counts what was lost against the budget
       this.#delivered += columns.length;
       if (this.#armed.raced) this.#countSamples(columns);
       if (columns.length === 0 && batch.notices.length === 0) {
@@ -300,6 +337,11 @@ export class WatchSession {
     const { symbol, offset } = this.sites.locate(pid, address);
     if (symbol === undefined) return undefined;
     return offset === undefined || offset === 0n ? symbol : `${symbol}+${hex(offset)}`;
+  }
+
+  /** Hits whose condition could not be judged, because a value was not known; they are not reported. */
+  get undecided(): number {
+    return this.#judge?.undecided ?? 0;
   }
 
   /** Hits given so far. */
@@ -348,6 +390,7 @@ export class WatchSession {
     let lost = 0n;
     for (const counts of this.counts()) {
       if (counts.lost === undefined) {
+        if (this.#filter !== undefined || this.#judge !== undefined) return 0; // who is not there may be unwanted
         const hits = this.counts().reduce((sum, each) => sum + each.hits, 0n);
         return this.#drained && this.#endReason !== 'max hits' ? Number(hits) - this.#delivered : 0;
       }
@@ -383,6 +426,7 @@ export class WatchSession {
       else this.#drain.recycle(batch);
     }
     this.#armed.close();
+    this.#filter?.close();
     this.sites.close();
   }
 }

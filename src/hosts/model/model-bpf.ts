@@ -72,6 +72,11 @@ class ModelBpfMap extends ModelBpfFile implements BpfMap {
     this.calls.bpf.map(this.fd).delete(key);
   }
 
+  /** The model has no arrays of programs: creating one is EINVAL. */
+  setProgram(): never {
+    throw failure('EINVAL', 'no array of programs', 'bpf');
+  }
+
   /** The model has no arrays of events: creating one is EINVAL. */
   setEvent(): never {
     throw failure('EINVAL', 'no array of events', 'bpf');

@@ -3,6 +3,7 @@ import { KernelError } from '../../base/kernel-error.ts';
 import { tickNs } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
 import type { LaunchedTask, LaunchRequest, TaskStatus, Tasks } from '../../surface/tasks.ts';
+import { SIGSTOP } from '../../uapi/signal.ts';
 import type { ModelHost } from './model-host.ts';
 
 /** The tasks of a model. Programs are given to the machine, not launched from files. */
@@ -46,6 +47,10 @@ export class ModelTasks implements Tasks {
   status(tid: number): TaskStatus {
     const task = this.#task(tid);
     return { pid: task.pid, uid: task.credentials.uid, tracerPid: 0, zombie: !task.alive };
+  }
+
+  stop(pid: number): void {
+    this.#host.machine.signal(this.#task(pid), { signal: SIGSTOP, code: 0, address: 0n }, { process: true });
   }
 
   /** Nothing is mapped from files. */

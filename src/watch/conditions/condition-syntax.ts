@@ -46,7 +46,7 @@ const largest = (1n << 64n) - 1n;
 
 /** An error with the text and a caret under the place. */
 export function conditionError(text: string, at: number, why: string): WatchError {
-  return requestError(`the condition: ${why}\n  ${text}\n  ${' '.repeat(at)}^`);
+  return requestError(`--when: ${why}`, [text.replace(/\s/g, ' '), `${' '.repeat(at)}^`]);
 }
 
 /**

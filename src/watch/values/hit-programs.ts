@@ -84,6 +84,11 @@ export class HitPrograms {
     return new HitPrograms({ bpf, events, map });
   }
 
+  /** The map of events, for programs with {@link emitHit} in them that others load. */
+  get map(): BpfMap {
+    return this.#map;
+  }
+
   /** Hits on `cpu` go to the ring of `holder`. */
   addRing(cpu: number, holder: PerfEvent, drain: Pick<HitDrain, 'addRawHits'>, options: EventOptions): void {
     const output = this.#events.open(rawHitsAttr(options), { pid: -1, cpu });

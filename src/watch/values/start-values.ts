@@ -13,6 +13,8 @@ export interface ValueSession {
   readonly launched: LaunchedTask | undefined;
   /** Hits in kernel mode are left out. */
   readonly userOnly: boolean;
+  /** Whether programs drop hits of a watch. */
+  readonly leavesOut?: ((watch: number) => boolean) | undefined;
 }
 
 /** The values of a session's hits. To be called when everything is armed, and before a started program is let go. */
@@ -28,6 +30,7 @@ export function startValues(session: ValueSession): ValueTracker {
     memory: surface.memory,
     now: () => surface.now(),
     alone: isAlone(session),
+    leavesOut: session.leavesOut,
   });
   if (scope.type === 'process') {
     // Nothing runs on the model until hits are waited for.

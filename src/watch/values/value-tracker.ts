@@ -45,6 +45,8 @@ export interface ValueTrackerParts {
    * Ends by itself when a thread or a process is created.
    */
   readonly alone: boolean;
+  /** Whether hits of a watch may be left out before they come here: what the last hit left is then not known. */
+  readonly leavesOut?: ((watch: number) => boolean) | undefined;
 }
 
 /** A recipe, or what is done without one. */
@@ -114,6 +116,7 @@ export class ValueTracker {
     const chain = (pid === this.#lastPid ? this.#lastChains : this.#chainsOf(pid))[watch];
     if (chain === undefined) return; // an execute watch
     if (chain.readAtNs >= -1) chain.adoptRead(time, source.later);
+    if (this.#parts.leavesOut?.(watch) === true) chain.forget();
     const recipe =
       (columns.flags[row]! & hitFlags.kernel) === 0
         ? (this.#recipes[watch]![columns.site[row]!] ?? this.#recipeOf(columns.site[row]!, watch))
