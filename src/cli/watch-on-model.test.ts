@@ -94,7 +94,7 @@ describe('trapline watch --on model', () => {
       ['hit', 'A', 0, 'kernel_text'],
       ['hit', 'A', 1, 'A.access'],
     ]);
-    expect(lines.at(-2)).toEqual({ type: 'ended', timeNs: '1070', reason: 'target ended' });
+    expect(lines.at(-2)).toEqual({ type: 'ended', timeNs: '3070', reason: 'target ended' });
     expect(lines.at(-1)).toMatchObject({ type: 'summary', hits: 7, lost: 0 });
   });
 

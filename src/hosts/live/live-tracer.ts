@@ -74,13 +74,11 @@ export class LiveTracer {
 
   /** PTRACE_SEIZE, PTRACE_INTERRUPT, and the wait for the stop. */
   attach(puppet: Puppet, options: { readonly followFork: boolean }): void {
-    if (puppet.ended)
-      throw new KernelError({ errno: errnoValues.ESRCH, operation: `attach of task ${puppet.tid}` });
     const flags = options.followFork ? PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE : 0;
     this.#ptrace(PTRACE_SEIZE, puppet, 0n, BigInt(flags));
-    this.#control.slotOf(puppet).setUint32(slot.traced, 1, true);
     this.#ptrace(PTRACE_INTERRUPT, puppet, 0n, 0n);
     this.#adopt(puppet, options.followFork);
+    this.#control.slotOf(puppet).setUint32(slot.traced, 1, true);
   }
 
   /** Takes the child of a puppet whose children are traced from birth; `undefined`: they are not. */
@@ -164,16 +162,24 @@ export class LiveTracer {
     this.#held.clear();
   }
 
+  /** The tid of a puppet that ended may be another's by now. */
+  #checkAlive(puppet: Puppet): void {
+    if (puppet.ended)
+      throw new KernelError({ errno: errnoValues.ESRCH, operation: `ptrace of task ${puppet.tid}` });
+  }
+
   #tracer(): Puppet {
     this.#puppet ??= this.#stage.spawn(tracerPlace);
     return this.#puppet;
   }
 
   #ptrace(request: number, puppet: Puppet, address: bigint, data: bigint): void {
+    this.#checkAlive(puppet);
     this.#stage.syscall(this.#tracer(), syscalls.ptrace, request, puppet.tid, address, data);
   }
 
   #compat(request: number, puppet: Puppet, offset: bigint, data: bigint, copyFrom: number): void {
+    this.#checkAlive(puppet);
     const tracer = this.#tracer();
     this.#control.slotOf(tracer).setBigUint64(slot.number, BigInt(syscalls.compatPtrace), true);
     const tid = BigInt(puppet.tid);
@@ -196,7 +202,11 @@ export class LiveTracer {
     if (status >> 16 !== PTRACE_EVENT_STOP)
       throw new LabFailure(`puppet ${puppet.tid} stopped with status 0x${status.toString(16)}`);
     this.#held.set(puppet, { followFork, inAct: false, stop: null });
-    puppet.drive = () => this.#drive(puppet);
+    puppet.drive = () => {
+      const held = this.#held.get(puppet);
+      if (held !== undefined) held.stop = null;
+      this.#drive(puppet);
+    };
   }
 
   /** Lets a puppet run for a command that is no act; signals that come are dropped. */
@@ -224,8 +234,10 @@ export class LiveTracer {
       const event = status >> 16;
       if (event === PTRACE_EVENT_FORK || event === PTRACE_EVENT_CLONE) continue;
       const stopSignal = (status >> 8) & 0xff;
-      const own = this.#control.slotOf(puppet);
-      if (stopSignal === idleSignal && own.getUint32(slot.done, true) !== 0) return null;
+      if (stopSignal === idleSignal && event === 0) {
+        if (this.#control.slotOf(puppet).getUint32(slot.done, true) !== 0) return null;
+        continue; // of what it did last: it was attached on its way from there
+      }
       if (event !== 0)
         throw new LabFailure(`puppet ${puppet.tid} stopped with status 0x${status.toString(16)}`);
       return {

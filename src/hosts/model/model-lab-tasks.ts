@@ -36,7 +36,6 @@ const handlerOffset = 0x9000n;
 const rmwBytes = 8;
 /** Signals that tasks have handlers for, each its own. */
 const handledSignals: readonly number[] = [SIGTRAP, SIGUSR1, SIGIO];
-const stepNs = 1000;
 const capabilities: readonly Capability[] = ['SYS_ADMIN', 'PERFMON', 'SYS_PTRACE', 'KILL', 'IPC_LOCK', 'BPF'];
 
 interface LabTask {
@@ -92,11 +91,6 @@ export class ModelLabTasks implements LabTasks {
     if (!found.task.alive) throw new KernelError({ errno: errnoValues.ESRCH, operation: `task "${name}"` });
     this.#acts.checkIdle(found.task);
     return found;
-  }
-
-  /** Whatever a task does takes some time. */
-  #pass(): void {
-    this.#host.machine.advance(stepNs);
   }
 
   spawn(name: string, options: { readonly cpu?: number }): void {
@@ -180,14 +174,12 @@ export class ModelLabTasks implements LabTasks {
   reschedule(name: string): void {
     const { task } = this.#living(name);
     this.#acts.letRun(task, () => this.#host.machine.reschedule(task));
-    this.#pass();
   }
 
   migrate(name: string, cpu: number): void {
     this.#checkOnline(cpu);
     const { task } = this.#living(name);
     this.#acts.letRun(task, () => this.#host.machine.migrate(task, cpu));
-    this.#pass();
   }
 
   #checkOnline(cpu: number): void {
@@ -263,7 +255,6 @@ export class ModelLabTasks implements LabTasks {
       machine.switchTo(task.home, task);
       machine.deliverSignals(task);
     });
-    this.#pass();
     return this.#outcome(entry);
   }
 

@@ -9,6 +9,8 @@ import type { ModelHost } from './model-host.ts';
 /** From the accessing instruction to those around it, which touch no memory of a scenario. */
 const fillerOffset = 0x100n;
 const instructionStride = 16n;
+/** How long a task runs for something that is no act. */
+const runNs = 1000;
 
 /**
  * What a task executes for an act, instruction by instruction, as a puppet of the live lab does (for who steps through
@@ -79,18 +81,24 @@ export class TracedActs {
       throw new KernelError({ errno: errnoValues.EBUSY, operation: `task ${task.tid}, which is in an act` });
   }
 
-  /** Lets a traced task run for `work`, without the signals that come; another is not touched. */
+  /** Has a task run on its CPU for `work`; of a traced one the signals that come are dropped. */
   letRun(task: SimTask, work: () => void): void {
-    const { ptrace, self } = this.#host;
+    const { machine, ptrace, self } = this.#host;
     if (!this.traces(task)) {
       work();
+      if (task.alive) machine.switchTo(task.home, task);
+      machine.advance(runNs);
       return;
     }
     ptrace.resume(self, task, { step: false });
+    machine.advance(runNs);
     try {
       this.#dropSignals(task);
+      this.#stops.delete(task);
       work();
     } finally {
+      machine.switchTo(task.home, task);
+      machine.advance(runNs);
       this.#dropSignals(task);
       ptrace.interrupt(self, task);
     }

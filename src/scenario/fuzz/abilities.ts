@@ -5,6 +5,7 @@ import { bpf } from './abilities/bpf.ts';
 import { control } from './abilities/control.ts';
 import { families } from './abilities/families.ts';
 import { opens } from './abilities/opens.ts';
+import { ptrace } from './abilities/ptrace.ts';
 import { reads } from './abilities/reads.ts';
 import { rights } from './abilities/rights.ts';
 import { rings } from './abilities/rings.ts';
@@ -28,4 +29,5 @@ export const abilities: readonly Ability[] = [
   families,
   rights,
   rings,
+  ptrace,
 ];

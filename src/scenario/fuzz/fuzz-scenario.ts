@@ -7,6 +7,9 @@ export interface FuzzStep {
   readonly [key: string]: unknown;
 }
 
+/** Steps that need a tracer. */
+const tracerSteps: readonly string[] = ['attach', 'detach', 'cont', 'singlestep', 'pokeuser', 'peekuser'];
+
 /** A generated scenario. */
 export interface FuzzScenario {
   readonly name: string;
@@ -22,6 +25,7 @@ export function fuzzScenarioText(scenario: FuzzScenario): string {
   const { name, cpus, steps } = scenario;
   const needs = ['root', ...(cpus > 1 ? ['two-cpus'] : [])];
   if (steps.some(({ step }) => step === 'bpf')) needs.push('bpf');
+  if (steps.some(({ step }) => tracerSteps.includes(step))) needs.push('ptrace');
   const header = { scenario: name, machine: { cpus }, needs, origin: 'fuzz' };
   const lines = [header, ...steps.map((step) => ({ ...step, expect: {} }))];
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');

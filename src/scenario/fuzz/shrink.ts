@@ -6,7 +6,7 @@ export type Shows = (candidate: FuzzScenario) => Promise<boolean>;
 
 /**
  * The smallest scenario found that still shows it: first steps are taken out, in halves, then quarters, down to single
- * ones (delta debugging), then keys are taken out and values made simple, until nothing more helps. Names that a step
+ * ones (delta debugging), then threads and children whose parent could do what they do, then keys are taken out and values made simple, until nothing more helps. Names that a step
  * taken out would have made take the steps that use them along. `limit` is how many candidates are tried at most.
  */
 export async function shrink(scenario: FuzzScenario, shows: Shows, limit = 2000): Promise<FuzzScenario> {
@@ -23,6 +23,7 @@ export async function shrink(scenario: FuzzScenario, shows: Shows, limit = 2000)
   for (let before = Number.POSITIVE_INFINITY; size() < before && left > 0; ) {
     before = size();
     await withoutSteps(() => smallest.steps, tries);
+    await withoutClones(() => smallest.steps, tries);
     await simpler(() => smallest.steps, tries);
   }
   return smallest;
@@ -42,6 +43,23 @@ async function withoutSteps(current: () => readonly FuzzStep[], tries: Tries): P
       end = start;
     }
   }
+}
+
+/** Takes threads and children out, and has their parents do what they did. */
+async function withoutClones(current: () => readonly FuzzStep[], tries: Tries): Promise<void> {
+  for (let n = current().length - 1; n >= 0; n--) {
+    const steps = current();
+    const { step, task, as }: FuzzStep = steps[n] ?? { step: '' };
+    if ((step !== 'thread' && step !== 'fork') || typeof task !== 'string' || typeof as !== 'string')
+      continue;
+    await tries([...steps.slice(0, n), ...renamed(steps.slice(n + 1), as, task)]);
+  }
+}
+
+/** Steps that say `to` where they said `from`, alone or before a place. */
+function renamed(steps: readonly FuzzStep[], from: string, to: string): readonly FuzzStep[] {
+  const text = JSON.stringify(steps).replaceAll(`"${from}"`, `"${to}"`).replaceAll(`"${from}.`, `"${to}.`);
+  return JSON.parse(text) as readonly FuzzStep[]; // steps hold nothing that JSON cannot
 }
 
 /** Without steps that use names of tasks and events that no step before them makes. */
