@@ -34,6 +34,15 @@ const outputs: Record<string, string[]> = {
     '  before 0x401223d: 1',
     '  before 0x40090d8: 1',
   ],
+  '06-ptrace-and-perf.mjs': [
+    'stopped by signal 5, code 4, at 0x400004',
+    "the debugger's DR6: 0xffff0ff8",
+    "the profiler's count: 1",
+    'event 1: the profiler',
+    'event 2: the debugger',
+    'without a debugger: 1 SIGTRAP for the task itself',
+    "events left when it has ended: 1, the profiler's, which can be read: 2",
+  ],
 };
 
 describe('the examples on the model print what they are said to', () => {

@@ -240,10 +240,12 @@ export class LiveTracer {
       }
       if (event !== 0)
         throw new LabFailure(`puppet ${puppet.tid} stopped with status 0x${status.toString(16)}`);
+      const code = view.getInt32(slot.stopInfo + 8, true);
       return {
         signal: stopSignal,
-        code: view.getInt32(slot.stopInfo + 8, true),
-        at: stopSignal === SIGTRAP ? view.getBigUint64(slot.stopInfo + 16, true) : 0n,
+        code,
+        // Codes above 0 are the kernel's: what an instruction caused has an address.
+        at: stopSignal === SIGTRAP && code > 0 ? view.getBigUint64(slot.stopInfo + 16, true) : 0n,
         ip: view.getBigUint64(slot.stopIp, true),
       };
     }

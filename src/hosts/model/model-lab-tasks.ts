@@ -126,14 +126,16 @@ export class ModelLabTasks implements LabTasks {
   exec(name: string): void {
     const entry = this.#living(name);
     const { task, base } = entry;
-    this.#acts.letRun(task, () => this.#host.machine.exec(task));
-    for (const other of this.#tasks.values())
-      if (other.task !== task && other.task.pid === task.pid) this.#replaced.add(other.task);
-    if (task.credentials.uid !== 0) {
-      task.credentials = { ...task.credentials, capabilities: new Set() };
-      entry.lost = true;
-    }
-    this.#setUp(task, base);
+    this.#acts.letGo(task, () => {
+      this.#acts.letRun(task, () => this.#host.machine.exec(task));
+      for (const other of this.#tasks.values())
+        if (other.task !== task && other.task.pid === task.pid) this.#replaced.add(other.task);
+      if (task.credentials.uid !== 0) {
+        task.credentials = { ...task.credentials, capabilities: new Set() };
+        entry.lost = true;
+      }
+      this.#setUp(task, base);
+    });
   }
 
   /** Handlers for every signal of a scenario, and no mask: what a task's program begins with. */
@@ -196,7 +198,9 @@ export class ModelLabTasks implements LabTasks {
         ? this.placeAddress(name, 'rmw')
         : this.accessAddress(name);
     if (this.#acts.traces(task)) {
-      this.#acts.begin(task, actOperations(action, ip));
+      // What the kernel does is nothing that a tracer steps through.
+      if (action.type === 'syscallWrite') this.#acts.letRun(task, () => this.#kernelStore(task, action, ip));
+      else this.#acts.begin(task, actOperations(action, ip));
       return this.#outcome(entry);
     }
     // A task sleeps between two orders, which it can only switched out. "self" gives the orders: it never sleeps.
@@ -227,17 +231,18 @@ export class ModelLabTasks implements LabTasks {
         machine.perform(task, { type: action.kind, ip });
         break;
       case 'syscallWrite':
-        // The system call is made by the task's program, at no label.
-        task.ipLow = lowWord(ip);
-        task.ipHigh = highWord(ip);
-        machine.perform(task, {
-          type: 'kernelStore',
-          at: action.at,
-          bytes: new Uint8Array(action.lenBytes).fill(1),
-        });
+        this.#kernelStore(task, action, ip);
         break;
     }
     return this.#outcome(entry);
+  }
+
+  #kernelStore(task: SimTask, write: { readonly at: bigint; readonly lenBytes: number }, ip: bigint): void {
+    // The system call is made by the task's program, at no label.
+    task.ipLow = lowWord(ip);
+    task.ipHigh = highWord(ip);
+    const bytes = new Uint8Array(write.lenBytes).fill(1);
+    this.#host.machine.perform(task, { type: 'kernelStore', at: write.at, bytes });
   }
 
   handleSignals(name: string, change: SignalChange): TaskOutcome {

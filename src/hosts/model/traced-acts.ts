@@ -17,13 +17,12 @@ const runNs = 1000;
  * it): `times` turns of the accessing instructions (for a call: the call, then the one at the label), a decrement and a
  * jump; then a return. docs/spec/09 "Tracing".
  */
-export function* actOperations(action: TaskAction, ip: bigint): Generator<Operation, void> {
+export function* actOperations(
+  action: Exclude<TaskAction, { readonly type: 'syscallWrite' }>,
+  ip: bigint,
+): Generator<Operation, void> {
   const filler = (n: bigint) => ({ type: 'execute', ip: ip + fillerOffset + n * instructionStride }) as const;
   const [call, decrement, jump, back] = [filler(0n), filler(1n), filler(2n), filler(3n)];
-  if (action.type === 'syscallWrite') {
-    yield { type: 'kernelStore', at: action.at, bytes: new Uint8Array(action.lenBytes).fill(1) };
-    return;
-  }
   if (action.type === 'trap') {
     yield { type: action.kind, ip };
     yield back;
@@ -102,6 +101,20 @@ export class TracedActs {
       this.#dropSignals(task);
       ptrace.interrupt(self, task);
     }
+  }
+
+  /** Lets a traced task go for `work`, as if nobody had traced it, and takes it again. */
+  letGo(task: SimTask, work: () => void): void {
+    const { ptrace, self } = this.#host;
+    if (!this.traces(task)) {
+      work();
+      return;
+    }
+    this.letRun(task, () => undefined);
+    const followFork = ptrace.followsFork(task);
+    ptrace.detach(self, task);
+    work();
+    ptrace.attach(self, task, { followFork });
   }
 
   #dropSignals(task: SimTask): void {

@@ -66,6 +66,11 @@ export class Ptrace {
     return this.#tracings.get(task)?.tracer === tracer;
   }
 
+  /** Whether what a traced task creates is traced from its birth. */
+  followsFork(task: Task): boolean {
+    return this.#tracings.get(task)?.followFork === true;
+  }
+
   /** PTRACE_INTERRUPT of a task that runs; one that is stopped stays so. */
   interrupt(tracer: Task, task: Task): void {
     if (!this.traces(tracer, task)) refuse('ESRCH', 'ptrace interrupt', `task ${task.tid} is not traced`);
@@ -142,7 +147,7 @@ export class Ptrace {
     if (registers !== undefined || parent.debugStatus !== 0)
       this.#registersOf(child).inheritFrom(parent, registers);
     const tracing = this.#tracings.get(parent);
-    if (tracing?.followFork === true) this.#trace(child, tracing);
+    if (tracing !== undefined && this.followsFork(parent)) this.#trace(child, tracing);
   }
 
   #exited(task: Task): void {

@@ -2,6 +2,7 @@ import { flagsResume, flagsTrap } from '../../arch/x86/debug-register-bits.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
 import { SIGRTMIN } from '../../uapi/signal.ts';
 import type { Operation } from './operation.ts';
+import type { Disposition, SimProcess } from './sim-process.ts';
 import type { SimTask } from './sim-task.ts';
 
 /** Signals that an instruction causes: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. They go first. */
@@ -56,6 +57,15 @@ export class SignalUnit {
       task.blocked = new Set([...task.blocked].filter((other) => other !== signal));
     }
     this.send(task, info, false);
+  }
+
+  /** What a process does about a signal from now on; ignoring it also drops what is pending of it. */
+  dispose(process: SimProcess, signal: number, disposition: Disposition): void {
+    process.dispositions.set(signal, disposition);
+    if (disposition !== 'ignore') return;
+    drop(process.pending, ({ info }) => info.signal === signal);
+    for (const task of this.#host.tasks())
+      if (task.process === process) drop(task.pending, (info) => info.signal === signal);
   }
 
   /** The thread that takes a signal for its process: `first` if it can. */
@@ -152,4 +162,8 @@ function dequeue(task: SimTask): SignalInfo | undefined {
     if (takes(task, target, info.signal) && (at < 0 || info.signal < process.pending[at]!.info.signal))
       at = index; // an index of the list
   return at < 0 ? undefined : process.pending.splice(at, 1)[0]?.info;
+}
+
+function drop<T>(list: T[], which: (entry: T) => boolean): void {
+  list.splice(0, list.length, ...list.filter((entry) => !which(entry)));
 }

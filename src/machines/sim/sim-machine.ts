@@ -440,7 +440,7 @@ export class SimMachine implements Machine {
 
   /** What the process of `task` does when `signal` comes. Without a disposition a signal is noted in `received`. */
   onSignal(task: SimTask, signal: number, disposition: Disposition): void {
-    task.process.dispositions.set(signal, disposition);
+    this.#signals.dispose(task.process, signal, disposition);
   }
 
   /** Delivers what is pending and not blocked, as before a return to user mode; a traced task stops with it. */
