@@ -69,6 +69,7 @@ describe('benchmarks without a kernel', () => {
       'memory',
       'record',
       'start',
+      'values',
     ]);
   });
 });
@@ -85,6 +86,12 @@ describeWith(['gcc', 'breakpoints'], 'benchmarks on this kernel', () => {
       expect(row(table, name).slice(1, 3)).toEqual(['2000', '0']);
     }
     for (const name of ['nothing', 'trapline watch --json']) row(table, name);
+  });
+
+  test('values compares every recorded value with what the target stored', () => {
+    const table = bench('values');
+    const name = process.getuid?.() === 0 ? 'values (registers and bpf)' : 'values (registers)';
+    expect(row(table, `trapline API, ${name}`).slice(1, 5)).toEqual(['2000', '0', '2000', '0']);
   });
 
   test('attach arms every thread', () => {

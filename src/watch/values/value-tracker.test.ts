@@ -240,6 +240,17 @@ describe('several threads and processes', () => {
     ]);
   });
 
+  test('when the other threads have ended, one thread alone is certain again', () => {
+    const tracked = new Tracked({ lenBytes: 4, alone: true });
+    const trapped = (timeNs: number): TestHit => ({ timeNs, kernel: true, trap: BigInt(timeNs) });
+    const exit: RingNotice = { type: 'exit', timeNs: 4n, pid: 7, tid: 8 };
+    const values = tracked.fill(
+      [trapped(1), trapped(3), trapped(5), update('add', 1n, 6)],
+      [fork(2, 7), exit],
+    );
+    expect(values.map(({ exact }) => exact)).toEqual([true, false, true, true]);
+  });
+
   test('a forked child goes on from its parent, on memory of its own', () => {
     const tracked = new Tracked({ lenBytes: 4, alone: true });
     const values = tracked.fill(

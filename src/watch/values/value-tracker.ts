@@ -42,7 +42,7 @@ export interface ValueTrackerParts {
   readonly now: () => bigint;
   /**
    * Whether one thread alone can store to the watched memory when watching begins, and every store of it is a hit.
-   * Ends by itself when a thread or a process is created.
+   * Ends when a process is created, which may share the memory, and for as long as there is a second thread.
    */
   readonly alone: boolean;
   /** Whether hits of a watch may be left out before they come here: what the last hit left is then not known. */
@@ -67,13 +67,16 @@ export class ValueTracker {
   readonly #recipes: (SiteRecipe | undefined)[][];
   /** By process and watch. */
   readonly #chains: Map<number, MemoryChain[]> = new Map();
-  #alone: boolean;
+  /** It began with one thread, and no process was created that may share the memory. */
+  #mayBeAlone: boolean;
+  /** Threads that were created since, and run. */
+  readonly #others: Set<number> = new Set();
   #lastPid: number = -1;
   #lastChains: MemoryChain[] = [];
 
   constructor(parts: ValueTrackerParts) {
     this.#parts = parts;
-    this.#alone = parts.alone;
+    this.#mayBeAlone = parts.alone;
     this.#recipes = parts.watches.map(() => []);
   }
 
@@ -227,8 +230,12 @@ export class ValueTracker {
   #apply(notice: RingNotice): void {
     switch (notice.type) {
       case 'fork':
-        this.#notAlone();
-        if (notice.pid !== notice.parentPid) this.#inherit(notice.pid, notice.parentPid);
+        this.#doubt();
+        if (notice.pid === notice.parentPid) this.#others.add(notice.tid);
+        else {
+          this.#mayBeAlone = false;
+          this.#inherit(notice.pid, notice.parentPid);
+        }
         break;
       case 'lost':
         // Stores were missed: what was known of the memory is not known any more.
@@ -238,6 +245,7 @@ export class ValueTracker {
         if (notice.exec) this.#drop(notice.pid);
         break;
       case 'exit':
+        this.#others.delete(notice.tid);
         if (notice.pid === notice.tid) this.#drop(notice.pid);
         break;
       case 'mmap':
@@ -245,8 +253,13 @@ export class ValueTracker {
     }
   }
 
-  #notAlone(): void {
-    this.#alone = false;
+  /** One thread alone can have stored since the hit before. */
+  get #alone(): boolean {
+    return this.#mayBeAlone && this.#others.size === 0;
+  }
+
+  /** What memory held is not certain any more. */
+  #doubt(): void {
     for (const chains of this.#chains.values())
       for (const chain of chains) {
         if (chain === undefined) continue;
