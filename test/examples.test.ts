@@ -43,6 +43,13 @@ const outputs: Record<string, string[]> = {
     'without a debugger: 1 SIGTRAP for the task itself',
     "events left when it has ended: 1, the profiler's, which can be read: 2",
   ],
+  '07-period-and-ring.mjs': [
+    '9 writes: 9 hits, head 96, 0 lost',
+    'first sample: ip 0x400104, time 20 ns',
+    '399 writes: 399 hits, head 4064, 6 lost',
+    '2 more, of period 1, after the reader caught up: 401 hits, head 4152, 6 lost',
+    'poll: 0x41, then 0x0',
+  ],
 };
 
 describe('the examples on the model print what they are said to', () => {

@@ -199,9 +199,8 @@ class Rings {
         return nameAddress(this.#context.lab, this.#context.tasks, value as bigint); // likewise
       case 'cpu':
         return this.#context.lab.cpuName?.(Number(value)) ?? value;
-      case 'physAddr':
-        return value === 0n ? 0 : `page+${(value as bigint) % 4096n}`; // an address is a u64
       case 'cgroup':
+      case 'physAddr':
       case 'comm':
       case 'codePageSize':
         return 'told';
