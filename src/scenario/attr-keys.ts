@@ -35,5 +35,6 @@ export const attrKeys: readonly string[] = [
   'sampleFreq',
   'sampleType',
   'readFormat',
+  'mem',
   'raw',
 ];

@@ -1,4 +1,5 @@
 import { hex, parseUnsigned } from '../base/hex.ts';
+import { parseMemEvent } from '../uapi/mem-event.ts';
 import * as attrConstants from '../uapi/perf-event-attr.ts';
 import {
   encodePerfEventAttr,
@@ -77,8 +78,14 @@ export function attrOf(lab: Lab, fields: Readonly<Record<string, unknown>>): Per
     type: attrConstants.PERF_TYPE_BREAKPOINT,
     size: PERF_ATTR_SIZE_VER7,
   };
+  if (fields.mem !== undefined) {
+    const parsed = parseMemEvent(String(fields.mem));
+    if (parsed === undefined)
+      throw new StepError(`${JSON.stringify(fields.mem)} is no event of the perf tool`);
+    Object.assign(attr, parsed);
+  }
   for (const [key, value] of Object.entries(fields)) {
-    if (key === 'raw') continue;
+    if (key === 'raw' || key === 'mem') continue;
     if (key === 'bpType')
       attr.bpType =
         typeof value === 'string' && value in bpTypes ? bpTypes[value] : Number(integerOf(key, value));
