@@ -127,7 +127,11 @@ export class ModelLabTasks implements LabTasks {
     const entry = this.#living(name);
     const { task, base } = entry;
     this.#acts.letGo(task, () => {
-      this.#acts.letRun(task, () => this.#host.machine.exec(task));
+      // It is the task that executes: it is on its CPU.
+      this.#acts.letRun(task, () => {
+        this.#host.machine.switchTo(task.home, task);
+        this.#host.machine.exec(task);
+      });
       for (const other of this.#tasks.values())
         if (other.task !== task && other.task.pid === task.pid) this.#replaced.add(other.task);
       if (task.credentials.uid !== 0) {
