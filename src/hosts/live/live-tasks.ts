@@ -184,7 +184,8 @@ export class LiveTasks implements LabTasks {
         this.#stage.syscallShowing(puppet, syscalls.rtSigprocmask, words(set), place),
       );
     }
-    let last: PuppetOutcome = { result: 0 };
+    // Also of no signal at all: a task that has died is not there.
+    let last: PuppetOutcome = this.#stage.perform(puppet, 'nothing', []);
     for (const signal of change.signals) {
       const handler =
         change.type === 'handle'
