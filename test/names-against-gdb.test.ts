@@ -219,6 +219,46 @@ test('statics of a program compiled with -flto have the addresses of their symbo
   }
 });
 
+// No gdb for arm64 here: the linker's symbols tell addresses and sizes of whole variables.
+test('variables of a program for arm64 have the addresses and sizes of their symbols', (context) => {
+  const prefix = 'aarch64-linux-gnu-';
+  if (!has(`${prefix}gcc`)) context.skip(`${prefix}gcc is not installed`);
+  const [c] = programs;
+  const file = path.join(folder, 'arm64');
+  fs.writeFileSync(`${file}.c`, (c?.source ?? '').replace('long double big', 'double big'));
+  for (const format of formats) {
+    const flags = [
+      '-g',
+      format,
+      '-O1',
+      '-nostdlib',
+      '-nostartfiles',
+      '-ffreestanding',
+      '-static',
+      '-Wl,-e,main',
+    ];
+    execFileSync(`${prefix}gcc`, [...flags, '-o', file, `${file}.c`], { stdio: 'ignore' });
+    const symbols = execFileSync(`${prefix}nm`, ['-S', file], { encoding: 'utf8' });
+    const bytes = bytesSource(fs.readFileSync(file));
+    const space = new AddressSpace(fileImage({ path: file, source: bytes, openPath: () => undefined }));
+    expect(space.modules()[0]?.file?.machine).toBe('arm64');
+    for (const name of ['config', 'table', 'constant', 'pointer', 'vector']) {
+      const place = evaluatePlace(parsePlaceExpression(name), { space });
+      const [, address, size] = new RegExp(`^([0-9a-f]+) ([0-9a-f]+) \\w ${name}$`, 'm').exec(symbols) ?? [];
+      expect([name, place.address, place.lenBytes]).toEqual([
+        name,
+        BigInt(`0x${address}`),
+        Number(`0x${size}`),
+      ]);
+    }
+    const first = evaluatePlace(parsePlaceExpression('table'), { space }).address;
+    expect(evaluatePlace(parsePlaceExpression('table[2].max'), { space })).toMatchObject({
+      address: first + 36n,
+      lenBytes: 4,
+    });
+  }
+});
+
 /** What gdb prints for each command; an error of one does not end the others. */
 function askGdb(file: string, language: string, commands: readonly string[]): string[] {
   const script = `${file}.py`;

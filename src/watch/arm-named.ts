@@ -4,7 +4,7 @@ import type { Surface } from '../surface/surface.ts';
 import type { LaunchedTask, Tasks } from '../surface/tasks.ts';
 import type { Armed, Scope } from './arm.ts';
 import type { CodeSites } from './code-sites.ts';
-import { refusalError, requestError } from './errors.ts';
+import { refusalError, requestError, type WatchError } from './errors.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { type NameSpace, type PlannedWatch, planWatches } from './plan.ts';
 import { threadLocalsOf } from './thread-locals.ts';
@@ -33,7 +33,10 @@ export function armNamed(parts: {
       const result = planWatches(request, { ...names, settled });
       if (!('error' in result)) planned.push(...result);
       else if (result.mayAppear && !last) later.push(request);
-      else throw result.error;
+      else
+        throw launched !== undefined && result.mayAppear && request.location.type === 'expression'
+          ? atEntry(result.error)
+          : result.error;
     }
     armOrExplain(planned, parts);
     return later;
@@ -49,6 +52,12 @@ export function armNamed(parts: {
     plan(later, true);
   }
   assert(armed.watches.length >= requests.length, 'every request became a watch, or several');
+}
+
+/** Says when a name was looked for last: a pointer that the program sets later is null then. */
+function atEntry(error: WatchError): WatchError {
+  const when = "at the program's entry point, when it was armed; attach with -p when it has run on";
+  return requestError(`${error.message} (${when})`, error.details);
 }
 
 function armOrExplain(

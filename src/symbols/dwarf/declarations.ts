@@ -283,6 +283,9 @@ function scopesOf(file: DwarfFile, unit: UnitHeader, offset: number): number[] {
   const scopes: number[] = [];
   while (entry.next() && entry.offset < offset) {
     scopes[entry.depth] = entry.offset;
+    // What ends before it is not around it.
+    const sibling = entry.reference(dw.DW_AT_sibling)?.offset;
+    if (sibling !== undefined && sibling <= offset) entry.skipChildren();
   }
   if (entry.offset !== offset) return [];
   return scopes.slice(1, entry.depth).filter((at) => file.entry(at).tag !== dw.DW_TAG_subprogram);
