@@ -100,6 +100,12 @@ export class OverflowPath {
     this.#defer(event).pendingWakeup = true;
   }
 
+  /** A record, of whatever kind, reached the watermark of its ring: O_ASYNC tells that too. docs/spec/03 section 11. */
+  ringWakes(event: PerfEvent): void {
+    if (event.pendingKill === 0 && this.hooks.isAsync?.(event.top) === true) event.pendingKill = POLL_IN;
+    this.wake(event);
+  }
+
   #defer(event: PerfEvent): PerfEvent {
     if (!event.pendingDisable && !event.pendingWakeup) this.#deferred.push(event);
     return event;

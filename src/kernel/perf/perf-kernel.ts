@@ -154,7 +154,7 @@ export class PerfKernel implements KernelEntry {
     this.output = new RingOutput({
       machine,
       scheduler: this.scheduler,
-      wake: (event) => this.overflow.wake(event),
+      wake: (event) => this.overflow.ringWakes(event),
     });
     this.records = new SideRecords(this.output, machine, (cpu) => this.cpuState(cpu).context);
     this.sampling = new Sampling({ machine, records: this.records, scheduler: this.scheduler });
