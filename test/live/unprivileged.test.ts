@@ -19,7 +19,8 @@ function copyOfTrapline(): string {
     fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true, dereference: true });
   };
   for (const name of ['dist', 'package.json']) copy(name);
-  for (const name of ['koffi', '@koromix', 'iced-x86', 'commander']) copy(`node_modules/${name}`);
+  for (const name of ['koffi', '@koromix', 'iced-x86', 'commander', 'fzstd', 'gecko-profiler-demangle'])
+    copy(`node_modules/${name}`);
   return path.join(folder, 'dist/cli/main.js');
 }
 
