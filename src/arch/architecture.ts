@@ -50,6 +50,8 @@ export interface RegisterImage {
   suspend(): void;
   /** Undoes one {@link suspend}; after the last one the hardware is as the image says. */
   resume(): void;
+  /** Before a jump into another kernel: switches the hardware off for good and clears the addresses. docs/spec/04 section 3. */
+  disable(): void;
   /** `undefined`, or in which way hardware and image differ. Holds whenever no install or uninstall is under way. */
   difference(): string | undefined;
 }

@@ -29,6 +29,10 @@ export interface KernelEntry {
   cpuOnline(cpu: Cpu): void;
   /** A CPU goes down; its tasks have left. */
   cpuOffline(cpu: Cpu): void;
+  /** A CPU stayed online while the machine was suspended; its registers are in the state after power-on. */
+  cpuResumed(cpu: Cpu): void;
+  /** Another kernel takes over a CPU (kexec). */
+  cpuLeft(cpu: Cpu): void;
   /** A non-maskable interrupt on `cpu`, which may have come in the middle of anything: executes `handler`. */
   nmi(cpu: Cpu, handler: () => void): void;
 }

@@ -143,6 +143,11 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
     modelOnly: true,
   },
   unregisterWide: { keys: onEvent, modelOnly: true },
+  takeRegisters: { keys: { cpu: required('integer'), count: required('integer') }, modelOnly: true },
+  sampleModule: { keys: { load: optional('text'), unload: optional('boolean') }, modelOnly: true },
+  suspend: { keys: {}, modelOnly: true },
+  kexec: { keys: {}, modelOnly: true },
+  advance: { keys: { ns: required('integer') }, modelOnly: true },
   cpuOffline: { keys: { cpu: required('integer') }, modelOnly: true },
   cpuOnline: { keys: { cpu: required('integer') }, modelOnly: true },
   kernelAccess: {

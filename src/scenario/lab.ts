@@ -161,6 +161,19 @@ export interface LabMachine {
   unregisterWide(name: string): void;
   /** Hits of a wide breakpoint so far. */
   wideHits(name: string): number;
+  /** Takes registers of a CPU away, from outside of all accounting; 0 gives them back. */
+  takeRegisters(cpu: number, count: number): void;
+  /** Loads the sample module, which watches writes to a kernel symbol. Throws `KernelError`. */
+  loadSample(symbol: string): void;
+  unloadSample(): void;
+  /** What the sample module logged since the last call. */
+  sampleLog(): readonly string[];
+  /** Suspends the machine and lets it go on. */
+  suspend(): void;
+  /** Another kernel takes over. */
+  kexec(): void;
+  /** Lets time pass. */
+  advance(ns: number): void;
   cpuOffline(cpu: number): void;
   cpuOnline(cpu: number): void;
   /** Kernel code on a CPU comes to the instruction at `ip`: execution breakpoints fault. */

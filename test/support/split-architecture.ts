@@ -20,6 +20,9 @@ class SplitImage implements RegisterImage {
   }
   restore(): void {}
   reset(): void {}
+  disable(): number {
+    return 0;
+  }
   suspend(): number {
     return 0;
   }

@@ -80,6 +80,9 @@ describe('install and uninstall', () => {
     registers.writes.length = 0;
     image.disable();
     expect(registers.writes).toEqual(['7=400', '0=0', '1=0', '2=0', '3=0']);
+    image.suspend();
+    image.resume();
+    expect(registers.low(7), 'an NMI on the way switches nothing on').toBe(0x400);
   });
 
   it('138: no interruption point sees the hardware enabled while the image says "none"', () => {

@@ -127,8 +127,9 @@ export class X86Image implements RegisterImage {
     }
   }
 
-  /** Before a jump into another kernel: control first, then the addresses. docs/spec/04 section 3. */
+  /** Control first, then the addresses. docs/spec/04 section 3. */
   disable(): void {
+    this.#suspended++; // an NMI that comes now switches nothing on when it ends
     this.registers.write(dr7, dr7Fixed, 0);
     for (let n = 0; n < breakpointRegisters; n++) this.registers.write(n, 0, 0);
   }

@@ -16,7 +16,7 @@ export interface ModelHostOptions {
   /** Possible CPUs; default 2. */
   readonly cpus?: number;
   readonly offline?: readonly number[];
-  /** "bpext", "kprobes", "sticky-stop", "pmu-resched": docs/spec/09 "Header". */
+  /** "bpext", "kprobes", "sticky-stop", "pmu-resched", "no-breakpoints", "no-table": docs/spec/09 "Header". */
   readonly features?: readonly string[];
   /** Dated rules; default today's. docs/spec/09 "Header". */
   readonly era?: Era;
@@ -71,7 +71,8 @@ export class ModelHost {
       if (!this.machine.symbols.has(name)) this.machine.symbols.set(name, address);
     this.kernel = new PerfKernel({
       machine: this.machine,
-      arch: this.arch,
+      arch: features.includes('no-breakpoints') ? null : this.arch,
+      tableFailed: features.includes('no-table'),
       paranoid: options.paranoid ?? 2,
       features,
       era: options.era ?? 'modern',

@@ -1,13 +1,16 @@
+import type { SlotHolder } from '../../arch/architecture.ts';
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
 import { namedProgram } from '../../bpf/named-programs.ts';
 import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
+import { SampleClient } from '../../kernel/core/sample-client.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
 import type { SimCpu } from '../../machines/sim/sim-cpu.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
 import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker, LabTasks } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
+import { HW_BREAKPOINT_W } from '../../uapi/perf-event-attr.ts';
 import { LabCalls } from './lab-calls.ts';
 import { memoryAt } from './memory-at.ts';
 import { ModelHost, type ModelHostOptions } from './model-host.ts';
@@ -25,6 +28,10 @@ class ModelLabMachine implements LabMachine {
   readonly #host: ModelHost;
   readonly #wides: Map<string, { wide: WideBreakpoint | null; hits: number }> = new Map();
   #ksym: ModelKsym | undefined;
+  /** Registers that were taken away, by CPU number. */
+  readonly #taken: Map<number, SlotHolder[]> = new Map();
+  #sample: SampleClient | undefined;
+  readonly #sampleLog: string[] = [];
 
   constructor(host: ModelHost) {
     this.#host = host;
@@ -61,6 +68,64 @@ class ModelLabMachine implements LabMachine {
 
   wideHits(name: string): number {
     return this.#wides.get(name)?.hits ?? 0;
+  }
+
+  takeRegisters(cpuNumber: number, count: number): void {
+    const cpu = this.#onlineCpu(cpuNumber);
+    const { kernel, arch } = this.#host;
+    const { image } = kernel.cpuState(cpuNumber);
+    if (image === null) throw new StepError('the kernel is built without hardware breakpoints');
+    this.#giveRegistersBack(cpuNumber);
+    const taken: SlotHolder[] = [];
+    this.#taken.set(cpuNumber, taken);
+    this.#host.machine.crossCall(cpu, () => {
+      while (taken.length < count) {
+        if (!image.slots.includes(null))
+          throw new StepError(`CPU ${cpuNumber} has no ${count} free registers`);
+        const holder = { record: arch.parse({ bpType: HW_BREAKPOINT_W, bpAddr: 0n, bpLen: 1n }) };
+        kernel.outsiders.add(holder);
+        arch.install(image, holder);
+        taken.push(holder);
+      }
+    });
+  }
+
+  #giveRegistersBack(cpuNumber: number): void {
+    const { kernel, arch } = this.#host;
+    const { image } = kernel.cpuState(cpuNumber);
+    for (const holder of this.#taken.get(cpuNumber) ?? []) {
+      if (image !== null) kernel.onCpu(kernel.cpuState(cpuNumber), () => arch.uninstall(image, holder));
+      kernel.outsiders.delete(holder);
+    }
+    this.#taken.delete(cpuNumber);
+  }
+
+  loadSample(symbol: string): void {
+    if (this.#sample !== undefined) throw new StepError('the sample module is loaded');
+    const { core, machine } = this.#host;
+    this.#sample = new SampleClient(core, machine, { symbol, log: (line) => this.#sampleLog.push(line) });
+  }
+
+  unloadSample(): void {
+    if (this.#sample === undefined) throw new StepError('the sample module is not loaded');
+    this.#sample.close();
+    this.#sample = undefined;
+  }
+
+  sampleLog(): readonly string[] {
+    return this.#sampleLog.splice(0);
+  }
+
+  suspend(): void {
+    this.#host.machine.suspend();
+  }
+
+  kexec(): void {
+    this.#host.machine.kexec();
+  }
+
+  advance(ns: number): void {
+    this.#host.machine.advance(ns);
   }
 
   cpuOffline(cpu: number): void {
@@ -129,6 +194,8 @@ class ModelLabMachine implements LabMachine {
   /** Removes what the scenario registered and left. */
   close(): void {
     this.#ksym?.close();
+    this.#sample?.close();
+    for (const cpu of this.#taken.keys()) this.#giveRegistersBack(cpu);
     for (const { wide } of this.#wides.values()) this.#host.core.unregisterWide(wide);
   }
 }
@@ -186,7 +253,10 @@ export class ModelLab implements Lab {
 /** A feature of the place, not of the kernel. */
 const tasksSleep = 'tasks-sleep';
 /** What the model can be. */
-const knownFeatures = ['bpext', 'kprobes', 'sticky-stop', 'pmu-resched', tasksSleep];
+const knownFeatures = [
+  ...['bpext', 'kprobes', 'sticky-stop', 'pmu-resched', 'no-breakpoints', 'no-table'],
+  tasksSleep,
+];
 
 /** Makes a model for each scenario. */
 export class ModelLabMaker implements LabMaker {

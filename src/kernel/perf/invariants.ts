@@ -15,7 +15,7 @@ export function checkInvariants(kernel: PerfKernel): void {
       assert(difference === undefined, `CPU ${cpu.number}: ${difference}`);
     }
     for (const holder of image.slots) {
-      if (holder === null) continue;
+      if (holder === null || kernel.outsiders.has(holder)) continue;
       assert(holder instanceof PerfEvent, 'what sits in a register is an event');
       assert(
         holder.placedDirectly || (holder.state === eventStates.active && holder.oncpu === cpu.number),

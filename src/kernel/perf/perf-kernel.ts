@@ -1,4 +1,4 @@
-import type { Architecture, HitHandler } from '../../arch/architecture.ts';
+import type { Architecture, HitHandler, SlotHolder } from '../../arch/architecture.ts';
 import type { TrapFrame } from '../../arch/trap-frame.ts';
 import { assert } from '../../base/assert.ts';
 import type { Cpu } from '../../machine/cpu.ts';
@@ -101,6 +101,8 @@ export class PerfKernel implements KernelEntry {
   readonly cpus: readonly CpuState[];
   /** Clients that are told of tasks, before the events that were opened. */
   readonly observers: TaskObserver[] = [];
+  /** Holders of registers that are no events and no accounting knows: a laboratory takes registers away by them. */
+  readonly outsiders: Set<SlotHolder> = new Set();
   readonly #pmus: readonly Pmu[];
   /** A refused change costs the breakpoint: it was unregistered first, until 2009-12. docs/spec/02 section 7.1. */
   readonly changeReplaces: boolean;
@@ -346,6 +348,14 @@ export class PerfKernel implements KernelEntry {
       for (const event of context.events()) this.control.detach(event, eventStates.exit);
       this.scheduler.end(context);
     });
+  }
+
+  cpuResumed(cpu: Cpu): void {
+    this.call(() => this.cpuState(cpu.number).image?.restore());
+  }
+
+  cpuLeft(cpu: Cpu): void {
+    this.call(() => this.cpuState(cpu.number).image?.disable());
   }
 
   nmi(cpu: Cpu, handler: () => void): void {

@@ -392,6 +392,27 @@ export class SimMachine implements Machine {
     this.crossCall(cpu, () => this.kernel.cpuOnline(cpu));
   }
 
+  /**
+   * Suspends the machine and lets it go on: no task runs, every CPU but the first one that is online goes down and comes
+   * back, and the first one loses its registers. Tasks are then bound where they were.
+   */
+  suspend(): void {
+    const [first, ...others] = this.cpus.filter((cpu) => cpu.online);
+    assert(first !== undefined, 'some CPU is online');
+    const homes = [...this.#tasks.values()].map((task) => ({ task, number: task.home.number }));
+    for (const cpu of [first, ...others]) this.switchTo(cpu, null);
+    for (const cpu of [...others].reverse()) this.offline(cpu.number);
+    first.registers.powerOn();
+    this.crossCall(first, () => this.kernel.cpuResumed(first));
+    for (const cpu of others) this.online(cpu.number);
+    for (const { task, number } of homes) this.migrate(task, number);
+  }
+
+  /** Every CPU is given to another kernel: this one's breakpoints are off for good. */
+  kexec(): void {
+    for (const cpu of this.cpus) if (cpu.online) this.crossCall(cpu, () => this.kernel.cpuLeft(cpu));
+  }
+
   userFrame(task: Task): SimFrame {
     assert(task instanceof SimTask, 'a task of this machine');
     const frame = this.#userFrame;

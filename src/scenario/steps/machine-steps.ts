@@ -3,6 +3,9 @@ import type { KernelAccess, LabMachine } from '../lab.ts';
 import { attrOf, resolveAddress, StepError } from '../values.ts';
 import { done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
 
+/** The longest time that a step lets pass: a minute, 15000 timer interrupts. */
+const advanceNsMax = 60_000_000_000;
+
 /** The access that a `kernelAccess` step makes, `times` times. */
 export function kernelAccessOf(
   context: StepContext,
@@ -50,6 +53,29 @@ export function machineSteps(context: StepContext, machine: LabMachine): StepHan
       if (read !== 'filter' && read !== 'trace' && read !== 'profile')
         throw new StepError('"read" is "filter", "trace" or "profile"');
       return { errno: 0, text: machine.ksym.read(read) };
+    },
+    takeRegisters: (keys) => {
+      machine.takeRegisters(context.number(keys, 'cpu', 0), context.number(keys, 'count', 0));
+      return done;
+    },
+    sampleModule: (keys) => {
+      if (keys.load !== undefined) machine.loadSample(String(keys.load));
+      if (keys.unload === true) machine.unloadSample();
+      return { errno: 0, log: machine.sampleLog() };
+    },
+    suspend: () => {
+      machine.suspend();
+      return done;
+    },
+    kexec: () => {
+      machine.kexec();
+      return done;
+    },
+    advance: (keys) => {
+      const ns = context.number(keys, 'ns', 0);
+      if (ns < 0 || ns > advanceNsMax) throw new StepError(`"ns" is 0 to ${advanceNsMax}`);
+      machine.advance(ns);
+      return done;
     },
     cpuOffline: (keys) => {
       machine.cpuOffline(context.number(keys, 'cpu', 0));
