@@ -42,6 +42,17 @@ beforeAll(() => {
     '{"step": "spawn", "task": "A"}',
     '{"step": "spawn", "task": "B"}',
   ]);
+  write('c.jsonl', [
+    '{"scenario": "conditions"}',
+    '{"step": "spawn", "task": "A"}',
+    '{"step": "thread", "task": "A", "as": "T"}',
+    ...[7, 70, 71].map(
+      (value) => `{"step": "store", "task": "A", "at": "A.data", "len": 4, "value": ${value}}`,
+    ),
+    '{"step": "store", "task": "T", "at": "A.data", "len": 4, "value": 7}',
+    '{"step": "store", "task": "A", "at": "A.data+8", "len": 8, "value": 5}',
+    '{"step": "store", "task": "A", "at": "A.data", "len": 4, "value": 72, "times": 3}',
+  ]);
   write('several.jsonl', [...steps, ...steps]);
   write('bad.jsonl', [...steps, '{"step": "spwan"}']);
   write('arm.jsonl', ['{"scenario": "arm", "machine": {"arch": "arm64"}}']);
@@ -193,5 +204,42 @@ describe('trapline stat --on model', () => {
         },
       ],
     });
+  });
+
+  test('judges conditions and keeps budgets by programs that the model runs', () => {
+    const lines = (...options: string[]): Record<string, unknown>[] =>
+      json(trapline('watch', 'A.data/4:w', '--json', ...options, '--on', 'model', 'c.jsonl').stdout);
+    const news = (...options: string[]): unknown[] =>
+      lines(...options)
+        .filter(({ type }) => type === 'hit')
+        .map((hit) => hit.new);
+    expect(news()).toEqual([7, 70, 71, 7, 72, 72, 72]);
+    const condition = lines('--when', 'new > 70');
+    expect(condition[0]).toMatchObject({ type: 'armed', when: { text: 'new > 70', judge: 'kernel' } });
+    expect(news('--when', 'new > 70')).toEqual([71, 72, 72, 72]);
+    expect(news('--when', 'new > 70 && old != new')).toEqual([71, 72]);
+    expect(news('--when', 'A.data == 72')).toEqual([72, 72, 72]);
+    expect(news('--when', 'comm == "T"')).toEqual([7]);
+    expect(news('--when', 'new > 70', '--max-hits', '2')).toEqual([71, 72]);
+    expect(news('--rate', '3')).toEqual([7, 70, 71]); // virtual time hardly passes
+    expect(lines('--when', 'new > 70', '--max-hits', '2')[0]).toMatchObject({
+      maxHits: { hits: 2, keeper: 'kernel' },
+    });
+  });
+
+  test('shows a caret under what is wrong with a condition', () => {
+    const { status, stderr } = trapline(
+      'watch',
+      'A.data/4:w',
+      '--when',
+      'new >> ',
+      '--on',
+      'model',
+      's.jsonl',
+    );
+    expect([status, stderr]).toEqual([
+      2,
+      'trapline: --when: something is missing at its end\n  new >> \n         ^\n',
+    ]);
   });
 });
