@@ -1,8 +1,9 @@
-// What do values cost, the target and the recorder?
+// What do values and conditions cost, the target and the recorder?
 //
 // One target stores a variable N times (bench/c/target.c); every way of watching runs once a round, in one interleaved
 // run. Every value that is recorded is compared with what the target stored. Expected: the trap dominates; the registers
-// in a sample cost the target under 0.1 us, the bpf program that reads memory in the trap 0.2-0.4 us.
+// in a sample cost the target under 0.1 us, the bpf program that reads memory in the trap 0.2-0.4 us. A condition that
+// is false costs what counting costs where a program judges it, a record where it is judged here; gdb 3-5 times as much.
 //
 //     npm run bench -- values [--hits 200000] [--rounds 5]
 //
@@ -66,6 +67,16 @@ function modesOf({ folder, address, isRoot }) {
     ],
     outcome: () => JSON.parse(fs.readFileSync(apiFile, 'utf8')),
   });
+  const condition = (name, when, judged) => ({
+    name,
+    ...judged,
+    discard: true,
+    command: (target) => [
+      process.execPath,
+      ...[trapline, 'watch', '--json', '-o', '/dev/null', 'counter/4:w', '--when', when, '--', ...target],
+    ],
+    outcome: () => ({}),
+  });
   return [
     { name: 'nothing', command: (target) => target, outcome: () => ({}) },
     {
@@ -86,6 +97,26 @@ function modesOf({ folder, address, isRoot }) {
       most: 1.05,
     }),
     {
+      name: 'gdb, a false condition',
+      peer: 'gdb',
+      slow: true,
+      discard: true,
+      command: (target) => [
+        'gdb',
+        ...['-q', '-batch', '-nx', '-ex', `watch *(int *)${address} if *(int *)${address} < 0`],
+        ...['-ex', 'run', '--args', ...target],
+      ],
+      outcome: () => ({}),
+    },
+    condition('trapline watch, a false condition', 'new < 0', {
+      wants: isRoot ? { base: 'perf stat', most: 1.05 } : undefined,
+      cheaper: { than: 'gdb, a false condition', least: 3 },
+    }),
+    condition('trapline watch, a false condition judged here', 'new < 0 && old < 0', {}),
+    condition('trapline watch, a condition on the thread', 'tid == 0', {
+      wants: isRoot ? { base: 'perf stat', most: 1.05 } : undefined,
+    }),
+    {
       name: 'trapline watch --json',
       discard: true,
       command: (target) => [
@@ -95,6 +126,11 @@ function modesOf({ folder, address, isRoot }) {
       outcome: () => ({}),
     },
   ];
+}
+
+/** Time that passed for the target a hit, in us: who is stopped by a debugger waits without CPU time. */
+function wallUs(one) {
+  return one.targetWallNs / one.wanted / 1000;
 }
 
 /** CPU time of the recorder for the value of a hit, at most. */
@@ -128,6 +164,15 @@ function report(modes, results) {
         `<= ${wants.most}`,
         verdict(ratio, wants.most),
       ]);
+  }
+  for (const mode of modes) {
+    const { cheaper } = mode;
+    const base = cheaper === undefined ? undefined : resultOf(cheaper.than);
+    const ratio = base === undefined ? undefined : ratioOf(base, results.get(mode), wallUs);
+    if (ratio === undefined) continue;
+    const figure = `time of ${cheaper.than} / its`;
+    const verdictText = ratio >= cheaper.least ? 'ok' : 'MISSED';
+    figures.push([mode.name, figure, ratio.toFixed(2), `>= ${cheaper.least}`, verdictText]);
   }
   const plain = resultOf('trapline API, no values');
   const valued = modes.find((mode) => mode.name.startsWith('trapline API, values'));

@@ -178,14 +178,6 @@ export class WatchSession {
       if (target.type === 'command') launched = await launchProgram(tasks, target.launch);
       drain = events.drain(layout);
       const scope = scopeOf(target, launched, tasks);
-      const eventOptions: EventOptions = {
-        layout,
-        features,
-        sampling: options.countOnly !== true,
-        inherit: scope.type === 'process',
-        userOnly,
-        wakeupBytes: options.maxHits === undefined ? undefined : wakeupFor(options.maxHits, layout),
-      };
       judging =
         options.countOnly === true
           ? undefined
@@ -197,6 +189,14 @@ export class WatchSession {
               sites,
               nameOf: (tid, ofPid) => names.name(tid, ofPid),
             });
+      const eventOptions: EventOptions = {
+        layout,
+        features,
+        sampling: options.countOnly !== true,
+        inherit: scope.type === 'process',
+        userOnly,
+        wakeupBytes: wakeupFor(options, layout, judging),
+      };
       armed = new Armed({
         events,
         tasks,
@@ -439,11 +439,23 @@ function endsTask(notice: RingNotice): boolean {
 const racedNote =
   'threads were created while the process was being armed; each hit is told once, by its sample';
 
-/** Bytes in a ring that wake the reader when `maxHits` have come; a ring is never asked for more than its half. */
-function wakeupFor(maxHits: number, layout: SampleLayout): number {
+/**
+ * Bytes in a ring that wake the reader: when `maxHits` have come, and early where programs learn from what comes; a ring
+ * is never asked for more than its half.
+ */
+function wakeupFor(
+  { maxHits, when }: JudgingOptions,
+  layout: SampleLayout,
+  judging: Judging | undefined,
+): number | undefined {
+  const learning = when !== undefined && judging?.filter !== undefined ? learningBytes : undefined;
+  if (maxHits === undefined) return learning;
   const sampleBytes = fixedSampleBytes + registerBytes(layout);
-  return Math.max(1, Math.min(1 << 18, maxHits * sampleBytes));
+  return Math.max(1, Math.min(learning ?? 1 << 18, maxHits * sampleBytes));
 }
+
+/** Some hundred hits: seldom enough to cost the target nothing that can be measured. */
+const learningBytes = 1 << 16;
 
 function notesFor(surface: Surface, options: SessionOptions, kernelAllowed: boolean): string[] {
   const notes: string[] = [];

@@ -71,6 +71,7 @@ describe('doctor on this machine', () => {
       'kernel-address',
       'slots',
       'read-only',
+      'bpf',
       'ptrace',
     ]);
     for (const { outcome, why, remedy } of report.checks) {
@@ -123,6 +124,19 @@ describe('doctor on this machine', () => {
     } else {
       expect(check(report, 'kernel-mode').why).toContain('perf_event_paranoid');
     }
+  });
+
+  it('sees a bpf program count, read and drop where it may be loaded', (context) => {
+    needsWatch(context);
+    const { capabilities, userNamespace } = report.facts;
+    const mayLoad = !userNamespace && (capabilities.sysAdmin || (capabilities.bpf && capabilities.perfmon));
+    const { outcome, detail, why } = check(report, 'bpf');
+    if (mayLoad)
+      expect([outcome, detail]).toEqual([
+        'works',
+        '64 of 64 hits (64 stores) seen by a program, values read in the trap, samples dropped',
+      ]);
+    else expect(why).toContain('CAP_BPF');
   });
 
   it('never claims a kernel address that did not fire', () => {
@@ -246,7 +260,7 @@ describe('doctor on a kernel that refuses', () => {
     };
     const report = await diagnose(events);
     expect(check(report, 'user-write')).toMatchObject({ outcome: 'fails', why: 'something odd' });
-    expect(report.checks).toHaveLength(10);
+    expect(report.checks).toHaveLength(11);
   });
 
   it('skips everything on a surface without perf events', async () => {

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { KernelError } from '../../base/kernel-error.ts';
 import { findRegisterHolders } from '../../watch/register-holders.ts';
+import { checkBpf } from './bpf-checks.ts';
 import { explainFailure, type Failure, type Need } from './explain.ts';
 import { type FactSources, gatherFacts } from './facts.ts';
 import type { CheckContext, DoctorSurface, Finding } from './finding.ts';
@@ -29,6 +30,7 @@ const plans: readonly CheckPlan[] = [
   { id: 'kernel-address', title: 'kernel addresses', need: 'kernel-address', run: checkKernelAddress },
   { id: 'slots', title: 'debug registers', need: 'user', run: checkSlots },
   { id: 'read-only', title: 'read-only watch', need: 'user', run: checkReadOnly },
+  { id: 'bpf', title: 'bpf programs at hits', need: 'bpf', run: checkBpf },
   { id: 'ptrace', title: 'ptrace debug registers', need: 'ptrace', run: checkPtrace },
 ];
 

@@ -269,6 +269,21 @@ const cases: readonly {
     why: /0 samples for 64 stores/,
     remedy: /stat/,
   },
+  {
+    name: 'names the capabilities that bpf programs need',
+    failure: refused('EPERM', 'bpf'),
+    need: 'bpf',
+    why: /CAP_BPF and CAP_PERFMON/,
+    remedy: /root/,
+  },
+  {
+    name: 'blames a security module where the capabilities are there',
+    failure: refused('EPERM', 'bpf'),
+    need: 'bpf',
+    facts: { capabilities: caps({ bpf: true, perfmon: true }) },
+    why: /security module/,
+    remedy: /denial/,
+  },
 ];
 
 describe('explainFailure', () => {
@@ -280,7 +295,7 @@ describe('explainFailure', () => {
 
   it('answers every errno at every stage in one line', () => {
     for (const code of Object.keys(errnoValues) as ErrnoName[] /* keys of that literal */) {
-      for (const stage of ['open', 'ring', 'ptrace', 'other'] as const) {
+      for (const stage of ['open', 'ring', 'ptrace', 'bpf', 'other'] as const) {
         const { why, remedy } = explainFailure(refused(code, stage), 'user', facts());
         expect(why).toMatch(/^[^\n]+$/);
         expect(remedy).toMatch(/^[^\n]+$/);

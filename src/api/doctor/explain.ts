@@ -3,10 +3,10 @@ import { errnoName, errnoValues } from '../../base/errno.ts';
 import type { DoctorFacts } from './report.ts';
 
 /** What a path asks of the kernel; who may have it differs. */
-export type Need = 'user' | 'new-threads' | 'kernel-mode' | 'whole-cpu' | 'kernel-address' | 'ptrace';
+export type Need = 'user' | 'new-threads' | 'kernel-mode' | 'whole-cpu' | 'kernel-address' | 'ptrace' | 'bpf';
 
-/** At which call a path was refused: opening the event, mapping its ring, tracing a child, anything else. */
-export type Stage = 'open' | 'ring' | 'ptrace' | 'other';
+/** At which call a path was refused: opening the event, mapping its ring, tracing a child, bpf(2), anything else. */
+export type Stage = 'open' | 'ring' | 'ptrace' | 'bpf' | 'other';
 
 /** How a path failed. */
 export type Failure =
@@ -86,6 +86,8 @@ function explainRefused(failure: Failure & { type: 'refused' }, need: Need, fact
       return explainRing(failure, facts);
     case 'ptrace':
       return explainPtrace(failure, facts);
+    case 'bpf':
+      return explainBpf(failure, facts);
     case 'other':
       return explainAnswer(failure);
     default:
@@ -130,8 +132,9 @@ function explainOpen(failure: Failure & { type: 'refused' }, need: Need, facts: 
 }
 
 /** The highest `kernel.perf_event_paranoid` at which anyone may have it. Source: perf_event_open(2). */
-const paranoidLimits = { user: 2, 'new-threads': 2, 'kernel-mode': 1, 'whole-cpu': 0 } as const;
+const paranoidLimits = { user: 2, bpf: 2, 'new-threads': 2, 'kernel-mode': 1, 'whole-cpu': 0 } as const;
 const paranoidWords = {
+  bpf: "watching one's own processes",
   user: "watching one's own processes",
   'new-threads': "watching one's own processes",
   'kernel-mode': 'watching kernel mode',
@@ -223,6 +226,30 @@ function explainPtrace(failure: Failure & { type: 'refused' }, facts: DoctorFact
   };
 }
 
+/** Source: capabilities(7), bpf(2). */
+function explainBpf(failure: Failure & { type: 'refused' }, facts: DoctorFacts): Explanation {
+  const { errno } = failure;
+  const { capabilities, userNamespace } = facts;
+  if (errno === errnoValues.ENOSYS && facts.seccomp === 'filter') return explainSeccomp('bpf', 'BPF', facts);
+  if (errno === errnoValues.ENOSYS)
+    return {
+      why: 'this kernel has no bpf(2)',
+      remedy: 'a kernel with CONFIG_BPF_SYSCALL; trapline works without',
+    };
+  if (errno !== errnoValues.EPERM && errno !== errnoValues.EACCES) return explainAnswer(failure);
+  const allowed = !userNamespace && (capabilities.sysAdmin || (capabilities.bpf && capabilities.perfmon));
+  if (!allowed)
+    return {
+      why: 'bpf programs need CAP_BPF and CAP_PERFMON: conditions and limits are kept outside the kernel without',
+      remedy: `run as root or with these capabilities${userNamespace ? ' outside the user namespace' : ''}`,
+    };
+  if (facts.seccomp === 'filter') return explainSeccomp('bpf', 'BPF', facts);
+  return {
+    why: `not permitted (${failure.operation}: ${errnoName(errno)}), although the capabilities would allow it: a security module, a lockdown or a sandbox says no`,
+    remedy: lookForDenial,
+  };
+}
+
 function explainRing(failure: Failure & { type: 'refused' }, facts: DoctorFacts): Explanation {
   if (failure.errno !== errnoValues.EPERM && failure.errno !== errnoValues.ENOMEM) {
     return explainAnswer(failure);
@@ -254,6 +281,7 @@ const silentWords: Readonly<Record<Need, string>> = {
   'whole-cpu': 'the kernel armed it on every CPU, but no hit came',
   'kernel-address': 'armed but not fired: the kernel read the watched word, and no hit came',
   ptrace: 'the registers took the breakpoint, but the child ran past it',
+  bpf: 'the kernel took the program, but it saw no hit',
 };
 
 /** What a hypervisor would keep back. Whole CPUs and new threads get the same exceptions as the plain user watch. */
@@ -264,6 +292,7 @@ const exceptionWords: Readonly<Record<Need, string | undefined>> = {
   'whole-cpu': undefined,
   'kernel-address': 'debug exceptions of kernel mode',
   ptrace: 'debug exceptions',
+  bpf: undefined,
 };
 
 function explainSilent(need: Need, facts: DoctorFacts): Explanation {

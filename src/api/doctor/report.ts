@@ -9,6 +9,7 @@ export type CheckId =
   | 'kernel-address'
   | 'slots'
   | 'read-only'
+  | 'bpf'
   | 'ptrace';
 
 /**
