@@ -131,7 +131,10 @@ export class ModelLabTasks implements LabTasks {
       this.#acts.letRun(task, () => {
         this.#host.machine.switchTo(task.home, task);
         this.#host.machine.exec(task);
+        // What came meanwhile finds the fresh image, before that has handlers.
+        this.#host.machine.deliverSignals(task);
       });
+      if (!task.alive) return;
       for (const other of this.#tasks.values())
         if (other.task !== task && other.task.pid === task.pid) this.#replaced.add(other.task);
       if (task.credentials.uid !== 0) {
