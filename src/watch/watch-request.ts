@@ -136,7 +136,7 @@ function isInBrackets(text: string, at: number): boolean {
  * What can be nothing but an expression. `a.b`, `ns::x` and `file.c:x` can be symbols and files too ("counter.0"): they
  * are looked up as such first. "[heap]" is a mapping.
  */
-const isExpression = /->|\[\s*-?[0-9]|\[\s*\]|\[$|^\s*[*(]|@\s*[0-9]+$|[\w'.]!['\w:]/;
+const isExpression = /->|[\w\])]\s*\[|^\s*[*(]|@\s*[0-9]+$|[\w'.]!['\w:]/;
 
 /** Throws {@link WatchError} with a caret under the place that does not parse. */
 function parseExpression(text: string): PlaceExpression {

@@ -29,7 +29,6 @@ describeWith(['gcc', 'breakpoints'], 'a bad WHAT: one line, exit status 2, the t
     ],
     ['an unknown module', 'libnone.so:counter:w', /no module 'libnone\.so'.*driven/],
     ['a name that no module defines (undefined symbol)', 'absent:w', /absent/],
-    ['a thread-local variable', 'own:w', /thread-local/],
     ['a misaligned address', 'counter+1/4:w', /'counter\+1\/4:w'.*align.*counter\+1\/1/],
     ['an odd length', 'counter/3:w', /3.*counter\/2.*counter\+2\/1/],
     ['an odd length of the symbol itself', 'odd:w', /3 bytes.*odd\/2.*odd\+2\/1/],
