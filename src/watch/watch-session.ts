@@ -301,7 +301,8 @@ export class WatchSession {
       const left = this.#maxHits - this.#delivered;
       this.#judge?.judge(columns, left);
       if (columns.length >= left) {
-        if (columns.length > left) this.#endReason = 'max hits'; // even if the target has ended: hits are left out
+        // Even if the target has ended: hits are left out, here or, which is not told, by the kernel that kept the budget.
+        if (columns.length > left || this.#filter !== undefined) this.#endReason = 'max hits';
         columns.length = left;
         this.stop('max hits');
       } else if (
