@@ -10,14 +10,27 @@ export class ModelLabPtrace implements LabPtrace {
   readonly #acts: TracedActs;
   readonly #tasks: ModelLabTasks;
 
-  constructor(host: ModelHost, acts: TracedActs, tasks: ModelLabTasks) {
+  readonly #run: ((task: SimTask) => void) | undefined;
+
+  /** `run`: where tasks sleep while they wait, lets one run for a moment; it does on its way to a stop. */
+  constructor(
+    host: ModelHost,
+    parts: {
+      readonly acts: TracedActs;
+      readonly tasks: ModelLabTasks;
+      readonly run: ((task: SimTask) => void) | undefined;
+    },
+  ) {
     this.#host = host;
-    this.#acts = acts;
-    this.#tasks = tasks;
+    this.#acts = parts.acts;
+    this.#tasks = parts.tasks;
+    this.#run = parts.run;
   }
 
   attach(name: string, options: { readonly followFork: boolean }): void {
-    this.#host.ptrace.attach(this.#host.self, this.#task(name), options);
+    const task = this.#task(name);
+    this.#host.ptrace.attach(this.#host.self, task, options);
+    this.#run?.(task);
   }
 
   detach(name: string): TaskOutcome {

@@ -7,6 +7,7 @@ import type { WideBreakpoint } from '../../kernel/core/breakpoint-core.ts';
 import { SampleClient } from '../../kernel/core/sample-client.ts';
 import { eras } from '../../kernel/pmu/admission.ts';
 import type { SimCpu } from '../../machines/sim/sim-cpu.ts';
+import type { SimTask } from '../../machines/sim/sim-task.ts';
 import type { ScenarioMachine } from '../../scenario/format.ts';
 import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker, LabTasks } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
@@ -219,8 +220,10 @@ export class ModelLab implements Lab {
     const acts = new TracedActs(host);
     const tasks = new ModelLabTasks(host, acts);
     this.modelTasks = tasks;
-    this.tasks = options.tasksSleep === true ? new SleepingTasks(host, tasks) : tasks;
-    this.ptrace = new ModelLabPtrace(host, acts, tasks);
+    const sleeping = options.tasksSleep === true ? new SleepingTasks(host, tasks) : undefined;
+    this.tasks = sleeping ?? tasks;
+    const run = sleeping && ((task: SimTask) => sleeping.runs(task));
+    this.ptrace = new ModelLabPtrace(host, { acts, tasks, run });
     this.machine = new ModelLabMachine(host);
     this.calls = new LabCalls(host);
     this.bpf = {

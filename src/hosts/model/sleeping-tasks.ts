@@ -87,9 +87,15 @@ export class SleepingTasks implements LabTasks {
     }
   }
 
+  /** The task is on its CPU for a moment. */
+  runs(task: SimTask): void {
+    this.#run(task);
+    this.#sleep();
+  }
+
   #run(task: SimTask): void {
     const { machine, self } = this.#host;
-    if (task === self || !task.alive || task.stop !== null) return;
+    if (task === self || !task.alive) return;
     machine.switchTo(task.home, task);
     machine.advance(orderNs);
   }

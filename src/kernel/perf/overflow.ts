@@ -117,10 +117,12 @@ export class OverflowPath {
       const { pendingDisable, pendingWakeup, pendingKill } = event;
       event.pendingDisable = false;
       event.pendingWakeup = false;
+      // The last that was left is done first: who is told, then the disabling, which may settle what others left.
+      if (pendingWakeup && pendingKill !== 0) {
+        event.pendingKill = 0;
+        this.hooks.notify?.(event.top, pendingKill);
+      }
       if (pendingDisable) this.#host.disableOnly(event);
-      if (!pendingWakeup || pendingKill === 0) continue;
-      event.pendingKill = 0;
-      this.hooks.notify?.(event.top, pendingKill);
     }
   }
 }

@@ -49,6 +49,12 @@ export class World {
   readonly brokenFamilies: Set<number> = new Set();
   /** A relative that held copies is gone: whose slots were given back is not determined (docs/spec/03 section 8). */
   slotsVague: boolean = false;
+  /**
+   * Families of which a task blocks or ignores signals, or takes the default action, and those of which one is traced. A
+   * trap that such a task cannot take ends its process, and of a traced one the live lab is not told that it ended.
+   */
+  readonly maskedFamilies: Set<number> = new Set();
+  readonly tracedFamilies: Set<number> = new Set();
   #names = 0;
 
   constructor(parts: Pick<World, 'dice' | 'cpus' | 'attrFields'>) {

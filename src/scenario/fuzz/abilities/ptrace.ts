@@ -138,8 +138,9 @@ export const ptrace: Ability = {
         const names = attached(world);
         const free = world.living.filter(({ name }) => !names.has(name));
         const task = dice.chance(0.05) ? dice.pick(world.tasks) : dice.pick(free);
-        if (task === undefined) return undefined;
+        if (task === undefined || world.maskedFamilies.has(task.family)) return undefined;
         names.add(task.name);
+        world.tracedFamilies.add(task.family);
         return [{ step: 'attach', task: task.name, ...(dice.chance(0.2) ? { followFork: true } : {}) }];
       },
     },

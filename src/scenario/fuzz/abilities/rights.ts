@@ -30,7 +30,7 @@ function asNobody(world: World): readonly FuzzStep[] | undefined {
   }
   const event = dice.pick(world.events.filter((each) => !world.scattered(each)));
   if (event !== undefined && dice.chance(0.3)) {
-    const bpAddr = '0xffffffff83000000';
+    const bpAddr = '0xfffffffffffff000'; // of the kernel, and nothing is there
     steps.push({ step: 'modify', event: event.name, attr: { ...event.attr, bpAddr } });
   }
   return [...steps, { step: 'credentials', task: 'self', restore: true }];

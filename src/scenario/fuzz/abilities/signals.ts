@@ -21,7 +21,8 @@ function ownEvents(world: World): readonly FuzzEvent[] {
 function mask(world: World): readonly FuzzStep[] | undefined {
   const { dice } = world;
   const task = dice.pick(world.living);
-  if (task === undefined) return undefined;
+  if (task === undefined || world.tracedFamilies.has(task.family)) return undefined;
+  world.maskedFamilies.add(task.family);
   const change = dice.pick(['block', 'block', 'unblock', 'unblock', 'ignore', 'handle', 'handle']);
   const signals = dice.chance(0.5) ? true : dice.some(names, 0.6);
   return [{ step: 'signalMask', task: task.name, [change]: signals }];
@@ -32,6 +33,8 @@ function risk(world: World): readonly FuzzStep[] | undefined {
   const { dice } = world;
   const task = dice.pick(world.living);
   if (task === undefined || relatives(world, task).length > 1) return undefined;
+  if (world.tracedFamilies.has(task.family)) return undefined;
+  world.maskedFamilies.add(task.family);
   // From here on it may be dead: what is told of its relatives to come is as if it were.
   world.leave(task);
   return [
