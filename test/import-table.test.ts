@@ -19,17 +19,21 @@ const table: Readonly<
   uapi: { may: ['base'] },
   arch: { may: ['base', 'uapi'] },
   'arch/x86': { may: ['base', 'uapi', 'arch'] },
+  'arch/arm64': { may: ['base', 'uapi', 'arch'] },
   ring: { may: ['base', 'uapi'] },
   bpf: { may: ['base', 'uapi'] },
   surface: { may: ['base', 'uapi', 'ring'] },
   gdb: { may: ['base'] },
   machine: { may: ['base', 'uapi', 'arch'] },
-  'machines/sim': { may: ['base', 'uapi', 'arch', 'arch/x86', 'machine'] },
+  'machines/sim': { may: ['base', 'uapi', 'arch', 'arch/x86', 'arch/arm64', 'machine'] },
   'kernel/pmu': { may: ['base', 'uapi', 'arch', 'machine'] },
   'kernel/perf': { may: ['base', 'uapi', 'ring', 'bpf', 'arch', 'machine', 'surface', 'kernel/pmu'] },
   'kernel/core': { may: ['base', 'uapi', 'arch', 'machine', 'kernel/pmu', 'kernel/perf'] },
   'kernel/ptrace': {
-    may: ['base', 'uapi', 'arch', 'arch/x86', 'machine', 'kernel/pmu', 'kernel/perf', 'kernel/core'],
+    may: [
+      ...['base', 'uapi', 'arch', 'arch/x86', 'arch/arm64', 'machine'],
+      ...['kernel/pmu', 'kernel/perf', 'kernel/core'],
+    ],
   },
   'kernel/kgdb': {
     may: [
@@ -41,7 +45,8 @@ const table: Readonly<
   scenario: { may: ['base', 'uapi', 'ring', 'surface'] },
   'hosts/model': {
     may: [
-      ...['base', 'uapi', 'ring', 'bpf', 'arch', 'arch/x86', 'machine', 'surface', 'machines/sim'],
+      ...['base', 'uapi', 'ring', 'bpf', 'arch', 'arch/x86', 'arch/arm64'],
+      ...['machine', 'surface', 'machines/sim'],
       ...[
         'kernel/pmu',
         'kernel/perf',

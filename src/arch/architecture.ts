@@ -12,6 +12,8 @@ export interface BreakpointRequest {
   readonly bpAddr: bigint;
   /** Length in bytes, u64. */
   readonly bpLen: bigint;
+  /** What the breakpoint is to be on: a CPU, a task, or a task that executes 32-bit code. */
+  readonly target: 'cpu' | 'task' | 'task32';
 }
 
 /**
@@ -28,6 +30,8 @@ export interface ArchRecord {
 /** What can sit in a register: an event, seen by an architecture. */
 export interface SlotHolder {
   readonly record: ArchRecord;
+  /** A client in the kernel deals with its hits by itself, and with how the program gets past them. */
+  readonly handledByClient: boolean;
 }
 
 /** One register of a CPU as the layer sees it: free, or held. */
@@ -52,6 +56,8 @@ export interface RegisterImage {
   resume(): void;
   /** Before a jump into another kernel: switches the hardware off for good and clears the addresses. docs/spec/04 section 3. */
   disable(): void;
+  /** The CPU is about to execute another thread, with the virtual debug status `status`; 0: none. */
+  switchThread(status: number): void;
   /** `undefined`, or in which way hardware and image differ. Holds whenever no install or uninstall is under way. */
   difference(): string | undefined;
 }
@@ -64,10 +70,12 @@ export type HitHandler = (holder: SlotHolder, frame: TrapFrame) => void;
  * docs/spec/01 section 1, docs/spec/08 row 14.
  */
 export interface Architecture {
-  /** "x86". */
+  /** "x86", "arm64". */
   readonly name: string;
   /** Whether code and data breakpoints share one pool of registers. */
   readonly mixedSlots: boolean;
+  /** General registers that a sample can hold, as bits of `sample_regs_user`. */
+  readonly sampledRegisters: bigint;
   /** How many registers a CPU has for breakpoints of `kind`. With {@link mixedSlots} the same for both kinds. */
   slots(kind: SlotKind): number;
   /**

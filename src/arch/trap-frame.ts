@@ -11,7 +11,12 @@ export interface TrapFrame {
   readonly userMode: boolean;
   /** The saved processor flags, in the architecture's layout; what is changed here is loaded on return. */
   flags: number;
-  /** The thread's virtual debug status, in the architecture's layout (x86: virtual DR6, positive polarity). */
+  /** Why it was taken, in the architecture's layout (arm64: ESR); 0 where the debug registers tell that. */
+  readonly syndrome: number;
+  /** The data address that the exception reports, where the architecture reports one. */
+  readonly faultLow: number;
+  readonly faultHigh: number;
+  /** The thread's virtual debug status, in the architecture's layout (x86: virtual DR6, positive polarity; arm64: what it steps over). */
   status: number;
   /** What was interrupted, by the register numbers of `sample_regs_*`: low and high words. null: it is not known. */
   readonly registers: Uint32Array | null;

@@ -4,6 +4,14 @@ import type { KernelEntry } from './kernel-entry.ts';
 import type { SignalInfo } from './signal-info.ts';
 import type { Task } from './task.ts';
 
+/** How a signal is sent. */
+export interface SignalOptions {
+  /** For the process of the task. */
+  readonly process?: boolean;
+  /** A task that blocks or ignores it dies of it. */
+  readonly forced?: boolean;
+}
+
 /**
  * The low port: what our kernel asks of a machine. Everything is synchronous, and nothing outside the machine is read:
  * no clock, randomness, file or environment.
@@ -28,7 +36,7 @@ export interface Machine {
    * process of the task: any of its threads may take it, the task itself first. A signal below 32 that is pending
    * already is not queued again. Source: signal(7).
    */
-  signal(task: Task, info: SignalInfo, options?: { readonly process: boolean }): void;
+  signal(task: Task, info: SignalInfo, options?: SignalOptions): void;
   /** Has `work` done before the task next returns to user mode, the latest first; a task that ends does none. */
   beforeUserMode(task: Task, work: () => void): void;
   /** Holds a traced task: it is taken off its CPU and not executed until {@link release}. */

@@ -27,6 +27,7 @@ class SplitImage implements RegisterImage {
     return 0;
   }
   resume(): void {}
+  switchThread(): void {}
   difference(): undefined {}
 }
 
@@ -41,6 +42,7 @@ interface SplitRecord extends ArchRecord {
 export class SplitArchitecture implements Architecture {
   readonly name = 'split';
   readonly mixedSlots = false;
+  readonly sampledRegisters = 0n;
   readonly #counts: Record<SlotKind, number>;
 
   constructor(counts: Record<SlotKind, number>) {

@@ -8,9 +8,11 @@ import { X86Breakpoint } from './x86-breakpoint.ts';
 
 const data = (): SlotHolder => ({
   record: new X86Breakpoint({ address: 0x1000n, len: x86Len.one, type: x86Type.write }),
+  handledByClient: false,
 });
 const code = (): SlotHolder => ({
   record: new X86Breakpoint({ address: 0x3000n, len: x86Len.execute, type: x86Type.execute }),
+  handledByClient: false,
 });
 
 function exception(options: {
@@ -31,6 +33,9 @@ function exception(options: {
     userMode: options.userMode ?? true,
     flags: options.flags ?? 0,
     status: 0xf,
+    syndrome: 0,
+    faultLow: 0,
+    faultHigh: 0,
     registers: null,
   };
   const hits: number[] = [];

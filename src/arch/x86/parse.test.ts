@@ -18,7 +18,7 @@ function verdict(
 ): string {
   const parser = new X86Parser({ layout, bpext: options.bpext ?? false, kprobes: options.kprobes ?? true });
   try {
-    parser.parse({ bpType, bpAddr, bpLen });
+    parser.parse({ bpType, bpAddr, bpLen, target: 'cpu' });
     return 'ok';
   } catch (error) {
     if (error instanceof KernelError) return error.code;
@@ -87,7 +87,7 @@ describe('x86 validation', () => {
   it('tells kernel space by the length code: X at the last user bytes is user space', () => {
     const parser = new X86Parser({ layout, bpext: true, kprobes: true });
     const inKernel = (bpType: number, bpAddr: bigint, bpLen: bigint): boolean =>
-      parser.parse({ bpType, bpAddr, bpLen }).kernelSpace;
+      parser.parse({ bpType, bpAddr, bpLen, target: 'cpu' }).kernelSpace;
     expect(inKernel(W, 0x7fff_ffff_efffn, 1n)).toBe(false);
     expect(inKernel(X, 0x7fff_ffff_efffn, 8n)).toBe(false);
     expect(inKernel(W, 0x7fff_ffff_eff8n, 8n)).toBe(false);

@@ -32,10 +32,14 @@ export interface X86Options {
   readonly warn?: (message: string) => void;
 }
 
+/** The general registers but the data segments (12 to 15). Source: asm/perf_regs.h. */
+const sampledRegisters = 0xff0fffn;
+
 /** x86-64: four registers that code and data breakpoints share. docs/spec/04. */
 export class X86Architecture implements Architecture {
   readonly name = 'x86';
   readonly mixedSlots = true;
+  readonly sampledRegisters: bigint = sampledRegisters;
   readonly layout: X86KernelLayout;
   readonly #parser: X86Parser;
   readonly #warn: (message: string) => void;

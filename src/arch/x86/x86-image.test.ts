@@ -5,12 +5,13 @@ import { X86Architecture } from './x86-architecture.ts';
 import { X86Breakpoint } from './x86-breakpoint.ts';
 import type { X86Image } from './x86-image.ts';
 
-const w4 = { record: new X86Breakpoint({ address: 0x1000n, len: x86Len.four, type: x86Type.write }) };
-const rw8 = { record: new X86Breakpoint({ address: 0x2000n, len: x86Len.eight, type: x86Type.readWrite }) };
-const x3 = { record: new X86Breakpoint({ address: 0x3000n, len: x86Len.execute, type: x86Type.execute }) };
-const range = {
-  record: new X86Breakpoint({ address: 0x1000n, len: x86Len.one, type: x86Type.write, mask: 0x1ffn }),
-};
+const holder = (record: X86Breakpoint) => ({ record, handledByClient: false });
+const w4 = holder(new X86Breakpoint({ address: 0x1000n, len: x86Len.four, type: x86Type.write }));
+const rw8 = holder(new X86Breakpoint({ address: 0x2000n, len: x86Len.eight, type: x86Type.readWrite }));
+const x3 = holder(new X86Breakpoint({ address: 0x3000n, len: x86Len.execute, type: x86Type.execute }));
+const range = holder(
+  new X86Breakpoint({ address: 0x1000n, len: x86Len.one, type: x86Type.write, mask: 0x1ffn }),
+);
 
 function machine(): {
   arch: X86Architecture;
@@ -45,7 +46,7 @@ describe('install and uninstall', () => {
 
   it('174: refuses a fifth install, and warns once', () => {
     const { arch, image, warnings } = machine();
-    const holders = Array.from({ length: 4 }, () => ({ record: w4.record }));
+    const holders = Array.from({ length: 4 }, () => holder(w4.record));
     expect(holders.map((holder) => arch.install(image, holder))).toEqual([true, true, true, true]);
     expect([arch.install(image, x3), arch.install(image, x3)]).toEqual([false, false]);
     expect(warnings).toHaveLength(1);

@@ -145,6 +145,9 @@ export class X86Image implements RegisterImage {
     this.#refresh();
   }
 
+  /** Nothing: a thread's status is no matter of the hardware. */
+  switchThread(_status: number): void {}
+
   difference(): string | undefined {
     const { registers, slots } = this;
     if (this.#suspended > 0) return undefined;

@@ -31,8 +31,6 @@ const periodSign = 1n << 63n;
 const branchBits = (1n << 20n) - 1n;
 const branchPrivilegeBits = 7n;
 const branchUserBit = 1n;
-/** Registers that an x86-64 kernel samples: not the data segments (12 to 15). Source: asm/perf_regs.h. */
-const registerBits = 0xff0fffn;
 
 /** `aux_start_paused`, `aux_pause` and `aux_resume` (6.13): bits of the u32 at 116, reserved before. */
 const auxActionOffset = 116;
@@ -82,7 +80,11 @@ export function compactAttr(attr: KernelAttr): KernelAttr {
  * The checks of the attr by itself. Throws `KernelError` EINVAL, EOPNOTSUPP, EACCES. docs/spec/03 sections 8 and 9.
  * @param kernelAllowed {@link mayCountKernel} of the caller.
  */
-export function checkAttr(attr: PerfEventAttr, kernelAllowed: boolean): void {
+export function checkAttr(
+  attr: PerfEventAttr,
+  kernelAllowed: boolean,
+  limits: Pick<PerfLimits, 'sampledRegisters'>,
+): void {
   const sampleType = attr.sampleType ?? 0;
   if ((attr.reservedFlags ?? 0n) !== 0n) refuse('EINVAL', 'a reserved flag is set');
   if (sampleType > sampleTypeBits) refuse('EINVAL', 'unknown bits in sample_type');
@@ -104,8 +106,8 @@ export function checkAttr(attr: PerfEventAttr, kernelAllowed: boolean): void {
   }
   if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0 && !kernelAllowed && kernelBranches(attr))
     refuse('EACCES', 'branches of the kernel, or of a hypervisor, need the right to the kernel');
-  if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n);
-  if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n);
+  if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n, limits);
+  if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n, limits);
   if (attr.inheritThread === true && attr.inherit !== true)
     refuse('EINVAL', 'inherit_thread without inherit');
   if (attr.removeOnExec === true && attr.enableOnExec === true)
@@ -120,8 +122,8 @@ function kernelBranches(attr: PerfEventAttr): boolean {
   return attr.excludeKernel !== true || attr.excludeHv !== true;
 }
 
-function checkRegisters(mask: bigint): void {
-  if (mask === 0n || (BigInt.asUintN(32, mask) & ~registerBits) !== 0n)
+function checkRegisters(mask: bigint, limits: Pick<PerfLimits, 'sampledRegisters'>): void {
+  if (mask === 0n || (BigInt.asUintN(32, mask) & ~limits.sampledRegisters) !== 0n)
     refuse('EINVAL', 'a register that cannot be sampled, or none');
 }
 
@@ -130,10 +132,10 @@ function checkRegisters(mask: bigint): void {
  * without the sample_type that would show them, and output to, or actions on, an AUX buffer. Throws `KernelError`
  * EOPNOTSUPP, EINVAL. docs/spec/03 section 9.
  */
-export function checkAbilities(attr: KernelAttr): void {
+export function checkAbilities(attr: KernelAttr, limits: Pick<PerfLimits, 'sampledRegisters'>): void {
   const { auxAction = 0 } = attr;
-  if (((attr.sampleRegsUser ?? 0n) | (attr.sampleRegsIntr ?? 0n)) >> 32n !== 0n)
-    refuse('EOPNOTSUPP', 'vector registers');
+  const sampled = (attr.sampleRegsUser ?? 0n) | (attr.sampleRegsIntr ?? 0n);
+  if ((sampled & ~limits.sampledRegisters) >> 32n !== 0n) refuse('EOPNOTSUPP', 'vector registers');
   if (attr.auxOutput === true) refuse('EOPNOTSUPP', 'no event has aux output');
   if ((auxAction & auxPauseAndResume) === auxPauseAndResume) refuse('EINVAL', 'aux_pause with aux_resume');
   if ((auxAction & auxStartPaused) !== 0) refuse('EOPNOTSUPP', 'no event has an AUX buffer to pause');
@@ -159,6 +161,8 @@ export interface PerfLimits {
   readonly paranoid: number;
   /** perf_event_max_sample_rate. */
   readonly maxSampleRate: bigint;
+  /** General registers that a sample can hold. */
+  readonly sampledRegisters: bigint;
 }
 
 /** CAP_PERFMON or CAP_SYS_ADMIN. */

@@ -105,7 +105,7 @@ export class EventControl {
       if (breakpoints === undefined) throw failure('ENOSYS', 'built without hardware breakpoints', 'modify');
       this.#disableOne(event);
       try {
-        const parsed = breakpoints.parse(attr, options.caller);
+        const parsed = breakpoints.parse(event, attr, options.caller);
         if (options.strict && !sameButBreakpoint(event.attr, attr))
           throw failure('EINVAL', 'another field differs', 'modify');
         breakpoints.replace(event, attr, parsed);

@@ -56,7 +56,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
   const { credentials } = caller;
   if ((flags & ~knownFlags) !== 0) throw failure('EINVAL', 'unknown open flag');
   const attr = typeof request.attr === 'function' ? request.attr() : request.attr;
-  checkAttr(attr, mayCountKernel(credentials, kernel.limits));
+  checkAttr(attr, mayCountKernel(credentials, kernel.limits), kernel.limits);
   checkAttrRights(attr, credentials, kernel.limits);
   const cgroup = (flags & PERF_FLAG_PID_CGROUP) !== 0;
   if (cgroup && (pid === -1 || cpu === -1)) throw failure('EINVAL', 'PID_CGROUP needs a group and a CPU');
@@ -78,7 +78,7 @@ function open(kernel: PerfKernel, request: OpenRequest): PerfEvent {
     caller: { sysAdmin: credentials.capabilities.has('SYS_ADMIN') },
   });
   try {
-    checkAbilities(attr);
+    checkAbilities(attr, kernel.limits);
     if (cgroup) throw failure('EBADF', 'there are no control groups');
     checkCallchain(attr);
     checkClock(attr);

@@ -115,7 +115,7 @@ export class ModelPerfCalls implements PerfSystemCalls {
         const { credentials } = this.#caller();
         const sysAdmin = credentials.capabilities.has('SYS_ADMIN');
         const attr = readAttr(pointed(argument, 0));
-        checkAttr(attr, mayCountKernel(credentials, this.#kernel.limits));
+        checkAttr(attr, mayCountKernel(credentials, this.#kernel.limits), this.#kernel.limits);
         this.#kernel.call(() => control.modifyAttributes(event, attr, { sysAdmin }));
         return 0;
       }

@@ -144,6 +144,10 @@ export class PerfEvent implements PmuEvent {
     this.everyHitOverflows = ((attr.sampleType ?? 0) & PERF_SAMPLE_PERIOD) !== 0 && attr.freq !== true;
   }
 
+  get handledByClient(): boolean {
+    return this.overflowHandler !== null;
+  }
+
   /** The event that was opened: the parent of a copy, or the event itself. */
   get top(): PerfEvent {
     return this.parent ?? this;

@@ -32,6 +32,8 @@ import { SideRecords } from './side-records.ts';
 
 /** HZ: timer interrupts of a CPU a second. */
 const ticksPerSecond = 250;
+/** Without an architecture nobody says which registers there are. */
+const allRegisters = 0xffff_ffffn;
 
 /** How a kernel is built and set up. */
 export interface PerfKernelOptions {
@@ -120,6 +122,7 @@ export class PerfKernel implements KernelEntry {
     this.limits = {
       paranoid: options.paranoid ?? 2,
       maxSampleRate: BigInt(options.maxSampleRate ?? 100_000),
+      sampledRegisters: arch?.sampledRegisters ?? allRegisters,
     };
     this.scheduler = new Scheduler(
       () => machine.nowNs(),
@@ -291,6 +294,7 @@ export class PerfKernel implements KernelEntry {
 
   switchTask(cpu: Cpu, _previous: Task | null, next: Task | null): void {
     const state = this.cpus[cpu.number]!; // every CPU has one
+    state.image?.switchThread(next?.debugStatus ?? 0);
     if (this.#verify) this.call(() => this.scheduler.switchTask(state, next));
     else {
       this.scheduler.switchTask(state, next);

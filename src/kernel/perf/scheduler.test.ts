@@ -98,7 +98,8 @@ describe('who gets which register', () => {
     const { arch, kernel, machine, warnings } = model;
     const image = kernel.cpuState(0).image!; // x86 has one
     const thieves = Array.from({ length: 4 }, () => ({
-      record: arch!.parse({ bpType: W, bpAddr: 0n, bpLen: 1n }),
+      record: arch!.parse({ bpType: W, bpAddr: 0n, bpLen: 1n, target: 'cpu' }),
+      handledByClient: false,
     })); // x86
     for (const thief of thieves) arch?.install(image, thief);
     const pinned = keep(reg(model, -1, a));

@@ -93,7 +93,7 @@ export class BreakpointPmu implements Pmu {
       refuse('EOPNOTSUPP', attr, 'breakpoints have no branch stack');
     this.reserve(event, bpType, attr);
     try {
-      if (original === null) event.record = this.parse(attr, caller).record;
+      if (original === null) event.record = this.parse(event, attr, caller).record;
       else {
         this.#checkRights(original.record, attr, caller);
         event.record = original.record;
@@ -119,9 +119,14 @@ export class BreakpointPmu implements Pmu {
   }
 
   /** Validates what an attr asks for. Throws `KernelError` EINVAL, EOPNOTSUPP, EPERM. docs/spec/02 section 3. */
-  parse(attr: PerfEventAttr, caller: PmuCaller): ParsedBreakpoint {
+  parse(request: SlotRequest, attr: PerfEventAttr, caller: PmuCaller): ParsedBreakpoint {
     const bpType = attr.bpType ?? 0;
-    const record = this.arch.parse({ bpType, bpAddr: attr.bpAddr ?? 0n, bpLen: attr.bpLen ?? 0n });
+    const record = this.arch.parse({
+      bpType,
+      bpAddr: attr.bpAddr ?? 0n,
+      bpLen: attr.bpLen ?? 0n,
+      target: request.taskSlots === null ? 'cpu' : 'task',
+    });
     this.#checkRights(record, attr, caller);
     return { record, pool: this.poolOf(bpType) };
   }

@@ -1,5 +1,4 @@
 import { highWord, lowWord } from '../../base/pair.ts';
-import { SIGTRAP } from '../../uapi/signal.ts';
 import type { Operation } from './operation.ts';
 import type { SimCpu } from './sim-cpu.ts';
 import type { SimTask } from './sim-task.ts';
@@ -9,24 +8,11 @@ type Instruction = Extract<Operation, { type: 'load' | 'store' | 'rmw' | 'execut
 type KernelStore = Extract<Operation, { type: 'kernelStore' }>;
 
 const defaultInstructionBytes = 4;
-/** si_code of the SIGTRAP for INT3: the kernel's own. Source: asm-generic/siginfo.h SI_KERNEL. */
-const siKernel = 0x80;
 /** Where the copy loop of the simulated kernel stands. */
 export const kernelCopyIp: bigint = 0xffff_ffff_8140_0000n;
 
-/** What the unit asks of its machine. */
-interface SignalQueue {
-  forceSignal(task: SimTask, info: { signal: number; code: number; address: bigint }): void;
-}
-
 /** Executes operations that are instructions: breakpoint check, effect on memory, traps. */
 export class InstructionUnit {
-  readonly #machine: SignalQueue;
-
-  constructor(machine: SignalQueue) {
-    this.#machine = machine;
-  }
-
   /** One instruction of `task` on `cpu`. Gives the loaded number; 0n where nothing is loaded. */
   execute(cpu: SimCpu, task: SimTask, instruction: Instruction): bigint {
     if (instruction.ip !== undefined) {
@@ -34,6 +20,7 @@ export class InstructionUnit {
       task.ipHigh = highWord(instruction.ip);
     }
     if (!cpu.beforeInstruction(task) || !task.alive) return 0n;
+    if ('at' in instruction && !this.#beforeAccess(cpu, task, instruction)) return 0n;
     const lenBytes =
       instruction.ipBytes ??
       (instruction.type === 'icebp' || instruction.type === 'int3' ? 1 : defaultInstructionBytes);
@@ -63,17 +50,17 @@ export class InstructionUnit {
         }
         break;
       case 'icebp':
-        // An exception without a reason in DR6; not merged with a step, which would give one.
-        cpu.exception(0, task.ipLow, task.ipHigh, task);
-        return 0n;
       case 'int3':
-        this.#machine.forceSignal(task, { signal: SIGTRAP, code: siKernel, address: 0n });
-        // An interrupt like any other: taking it clears TF, so no step is reported behind it.
-        cpu.afterInterrupt(task);
+        cpu.trapInstruction(task, instruction.type);
         return 0n;
     }
     cpu.afterInstruction(task, bits);
     return result;
+  }
+
+  #beforeAccess(cpu: SimCpu, task: SimTask, access: Extract<Instruction, { readonly at: bigint }>): boolean {
+    const { at, lenBytes, type } = access;
+    return cpu.beforeAccess(task, { low: lowWord(at), high: highWord(at), lenBytes }, type);
   }
 
   /** The kernel copies bytes into the task's memory, some at a time. */

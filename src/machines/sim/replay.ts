@@ -49,16 +49,24 @@ function replayInstruction(
   const kind = (i: number): number => shape[i]! >>> accessKindShift; // indices are in range, here and below
   let start = index;
   while (start > 0 && kind(start) !== accessKinds.instruction) start--;
-  if (kind(start) === accessKinds.instruction) {
+  const first = kind(start) === accessKinds.instruction ? start + 1 : start;
+  if (first > start) {
     task.ipLow = addressLow[start]!;
     task.ipHigh = addressHigh[start]!;
     if (!cpu.beforeInstruction(task)) return index;
+  }
+  for (let i = first; i < end && kind(i) !== accessKinds.instruction; i++) {
+    const at = { low: addressLow[i]!, high: addressHigh[i]!, lenBytes: shape[i]! & accessSizeMask };
+    const access = kind(i) === accessKinds.load ? 'load' : kind(i) === accessKinds.store ? 'store' : 'rmw';
+    if (!cpu.beforeAccess(task, at, access)) return index;
+  }
+  if (first > start) {
     const next = task.ipLow + (shape[start]! & accessSizeMask);
     task.ipHigh = (task.ipHigh + (next > 0xffff_ffff ? 1 : 0)) >>> 0;
     task.ipLow = next >>> 0;
   }
   let bits = 0;
-  let i = kind(start) === accessKinds.instruction ? start + 1 : start;
+  let i = first;
   for (; i < end && kind(i) !== accessKinds.instruction; i++)
     bits |= cpu.dataBits(
       addressLow[i]!,

@@ -1,4 +1,3 @@
-import { flagsResume, flagsTrap } from '../../arch/x86/debug-register-bits.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
 import { SIGRTMIN } from '../../uapi/signal.ts';
 import type { Operation } from './operation.ts';
@@ -116,7 +115,7 @@ export class SignalUnit {
         continue;
       }
       const { ipLow, ipHigh, processorFlags, blocked } = task;
-      task.processorFlags &= ~(flagsResume | flagsTrap);
+      task.home.enterHandler(task);
       task.blocked = new Set([...blocked, info.signal]);
       this.deliver(task);
       if (!task.alive) return;
@@ -127,7 +126,7 @@ export class SignalUnit {
       if (!task.alive) return;
       task.ipLow = ipLow;
       task.ipHigh = ipHigh;
-      task.processorFlags = processorFlags;
+      task.home.leaveHandler(task, processorFlags);
       task.blocked = blocked;
     }
   }

@@ -1,153 +1,91 @@
-import type { TrapFrame } from '../../arch/trap-frame.ts';
-import {
-  dr6GeneralDetect,
-  dr6Step,
-  dr7,
-  dr7GeneralDetect,
-  flagsResume,
-  flagsTrap,
-} from '../../arch/x86/debug-register-bits.ts';
-import { matchData, matchExecute } from '../../arch/x86/matching.ts';
-import { assert } from '../../base/assert.ts';
-import { joinPair } from '../../base/pair.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { KernelEntry } from '../../machine/kernel-entry.ts';
-import { SIGTRAP } from '../../uapi/signal.ts';
-import { type CopyProgress, SimFrame } from './sim-frame.ts';
-import { SimRegisters } from './sim-registers.ts';
+import type { SignalInfo } from '../../machine/signal-info.ts';
+import type { CopyProgress } from './sim-frame.ts';
+import type { SimRegisters } from './sim-registers.ts';
 import type { SimTask } from './sim-task.ts';
 
-/** How often one instruction may fault on an execution breakpoint before the simulation calls it an endless loop. */
-const refaultsMax = 8;
+/** How often one instruction may fault on a breakpoint before the simulation calls it an endless loop. */
+export const refaultsMax: number = 8;
 
 /** What a CPU needs of its machine. */
 export interface CpuHost {
   point(): void;
   readonly kernel: KernelEntry;
-  /** A signal of the exception path; taken before the next instruction. */
-  queueTrap(task: SimTask, code: number, address: bigint): void;
+  /** A signal that an instruction causes; taken before the next one. */
+  forceSignal(task: SimTask, info: SignalInfo): void;
   deliverSignals(task: SimTask): void;
 }
 
+/** An access by kernel code. */
+export interface KernelAccessOptions {
+  readonly store: boolean;
+  /** What the processor reports as its place if it traps behind the access, u64. */
+  readonly ip: bigint;
+  /** The kernel copies for a user. */
+  readonly copy?: CopyProgress;
+}
+
 /**
- * A logical x86 CPU: executes one instruction at a time, with the order of debug exceptions that the manual gives.
- * Execution breakpoints fault before the instruction; data breakpoints and the single step trap after it, together in
- * one exception. docs/spec/04 section 4.
+ * A logical CPU: executes one instruction at a time, with the debug exceptions that its manual gives. An instruction of a
+ * task goes through {@link beforeInstruction}, for each access {@link beforeAccess} and {@link dataBits}, and
+ * {@link afterInstruction}.
  */
-export class SimCpu implements Cpu {
+export abstract class SimCpu implements Cpu {
   readonly number: number;
   online = true;
   current: SimTask | null = null;
-  readonly registers: SimRegisters;
+  abstract readonly registers: SimRegisters;
+  /** The processor flag by which a task traps after its next instruction. */
+  abstract readonly stepFlag: number;
   /** NMIs are blocked: one is being handled. */
   inNmi = false;
   /** Debug exceptions taken. */
   exceptions = 0;
-  readonly #host: CpuHost;
-  readonly #frame: SimFrame = new SimFrame({ userMode: true });
-  readonly #kernelFrame: SimFrame = new SimFrame({ userMode: false });
 
-  constructor(number: number, host: CpuHost) {
+  constructor(number: number) {
     this.number = number;
-    this.#host = host;
-    this.registers = new SimRegisters(() => host.point());
-  }
-
-  /** B bits of an access to memory; 0 without looking further where the filter rules it out. */
-  dataBits(addressLow: number, addressHigh: number, lenBytes: number, store: boolean): number {
-    if (this.registers.filter(lenBytes)[(addressLow >>> 6) & 0xffff] === 0) return 0;
-    return matchData(this.registers.words, addressLow, addressHigh, lenBytes, store);
   }
 
   /**
-   * The part of an instruction before its effects: execution breakpoints, unless RF is set. The task stands at the
-   * instruction. False: its tracer holds it there, and it is to be executed later.
+   * The part of an instruction before its effects: execution breakpoints. The task stands at the instruction. False: its
+   * tracer holds it there, and it is to be executed later.
    */
-  beforeInstruction(task: SimTask): boolean {
-    if (this.registers.filter()[(task.ipLow >>> 6) & 0xffff] === 0) return true;
-    for (let faults = 0; (task.processorFlags & flagsResume) === 0; faults++) {
-      const bits = matchExecute(this.registers.words, task.ipLow, task.ipHigh);
-      if (bits === 0) return true;
-      assert(
-        faults < refaultsMax,
-        'an execution breakpoint that nobody claims: the instruction would fault for ever',
-      );
-      this.exception(bits, task.ipLow, task.ipHigh, task);
-      this.#host.deliverSignals(task);
-      if (task.stop !== null || !task.alive) return false;
-    }
-    return true;
-  }
+  abstract beforeInstruction(task: SimTask): boolean;
 
-  /** The part of an instruction after its effects: RF goes, and what it touched traps. The task stands after it. */
-  afterInstruction(task: SimTask, dataBits: number): void {
-    const bits = dataBits | ((task.processorFlags & flagsTrap) !== 0 ? dr6Step : 0);
-    task.processorFlags &= ~flagsResume;
-    if (bits !== 0) this.exception(bits, task.ipLow, task.ipHigh, task);
-  }
+  /**
+   * The part of an access before its effects, where data breakpoints fault. The task stands at the instruction. False: as
+   * {@link beforeInstruction}.
+   */
+  abstract beforeAccess(
+    task: SimTask,
+    at: { readonly low: number; readonly high: number; readonly lenBytes: number },
+    kind: 'load' | 'store' | 'rmw',
+  ): boolean;
 
-  /** The same for an instruction that is an interrupt, which is never followed by a step. */
-  afterInterrupt(task: SimTask): void {
-    task.processorFlags &= ~flagsResume;
-  }
+  /** What an access fires that traps behind the instruction, for {@link afterInstruction}. */
+  abstract dataBits(addressLow: number, addressHigh: number, lenBytes: number, store: boolean): number;
 
-  /** Takes a debug exception from user mode, at an instruction pointer. */
-  exception(bits: number, ipLow: number, ipHigh: number, task: SimTask): void {
-    const frame = this.#frame;
-    frame.enter({ ipLow, ipHigh, flags: task.processorFlags, status: task.debugStatus });
-    this.#enter(bits, frame);
-    const code = this.#host.kernel.debugException(this, frame);
-    task.debugStatus = frame.status;
-    task.debugStatusHigh = 0;
-    task.processorFlags = frame.flags;
-    if (code !== 0) this.#host.queueTrap(task, code, joinPair(ipLow, ipHigh));
-  }
+  /** The part of an instruction after its effects: what it touched traps, and a step. The task stands after it. */
+  abstract afterInstruction(task: SimTask, dataBits: number): void;
 
-  /** Takes a debug exception from kernel mode. */
-  kernelException(bits: number, ipLow: number, ipHigh: number): void {
-    const frame = this.#kernelFrame;
-    frame.enter({ ipLow, ipHigh, flags: 0, status: this.current?.debugStatus ?? 0 });
-    this.#enter(bits, frame);
-    const code = this.#host.kernel.debugException(this, frame);
-    assert(code === 0, `a debug exception in the kernel gives no signal ${SIGTRAP}`);
-    if (this.current !== null) this.current.debugStatus = frame.status;
-  }
+  /** An instruction whose effect is an exception; the task stands after it. */
+  abstract trapInstruction(task: SimTask, kind: 'icebp' | 'int3'): void;
 
-  /** One access by kernel code on this CPU, at an instruction of the kernel. */
-  kernelAccess(
+  /** One access by kernel code on this CPU. */
+  abstract kernelAccess(
     addressLow: number,
     addressHigh: number,
     lenBytes: number,
-    options: { readonly store: boolean; readonly ip: bigint; readonly copy?: CopyProgress },
-  ): void {
-    const bits = this.dataBits(addressLow, addressHigh, lenBytes, options.store);
-    if (bits === 0) return;
-    this.#kernelFrame.copy(options.copy);
-    this.kernelException(bits, Number(options.ip & 0xffff_ffffn), Number(options.ip >> 32n));
-  }
+    options: KernelAccessOptions,
+  ): void;
 
   /** Kernel code on this CPU comes to an instruction: an execution breakpoint faults once, then it is executed. */
-  kernelExecute(ip: bigint): void {
-    const low = Number(ip & 0xffff_ffffn);
-    const high = Number(ip >> 32n);
-    const bits = matchExecute(this.registers.words, low, high);
-    if (bits !== 0) this.kernelException(bits, low, high);
-  }
+  abstract kernelExecute(ip: bigint): void;
 
-  /** A MOV from or to a debug register by kernel code: a fault if DR7.GD is set, which clears GD. */
-  kernelMovesDebugRegister(ip: bigint): void {
-    if ((this.registers.low(dr7) & dr7GeneralDetect) === 0) return;
-    this.kernelException(dr6GeneralDetect, Number(ip & 0xffff_ffffn), Number(ip >> 32n));
-  }
+  /** A signal handler of the task is about to execute its first instruction. */
+  abstract enterHandler(task: SimTask): void;
 
-  #enter(bits: number, frame: TrapFrame): void {
-    this.exceptions++;
-    this.registers.raise(bits);
-    const control = this.registers.low(dr7);
-    if ((control & dr7GeneralDetect) !== 0) this.registers.write(dr7, control & ~dr7GeneralDetect, 0);
-    assert(
-      frame.userMode || !this.inNmi,
-      'a debug exception inside an NMI: the handler runs with DR7 cleared',
-    );
-  }
+  /** The handler is done; what it interrupted had `interruptedFlags`. */
+  abstract leaveHandler(task: SimTask, interruptedFlags: number): void;
 }

@@ -32,6 +32,9 @@ export class SimFrame implements TrapFrame {
   ipHigh = 0;
   flags = 0;
   status = 0;
+  syndrome = 0;
+  faultLow = 0;
+  faultHigh = 0;
   readonly registers: Uint32Array = new Uint32Array(2 * PERF_REG_X86_64_MAX);
 
   constructor(options: { readonly userMode: boolean }) {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { assert, describe, expect, it } from 'vitest';
 import { expectNoLeak, RW, reg, type TestModel, testModel, W, X } from '../../../test/support/model.ts';
 import {
   dr6Step,
@@ -11,6 +11,7 @@ import {
 import type { PerfEvent } from '../../kernel/perf/perf-event.ts';
 import { SIGTRAP } from '../../uapi/signal.ts';
 import type { Operation } from './operation.ts';
+import { X86SimCpu } from './x86-sim-cpu.ts';
 
 const count = (model: TestModel, event: PerfEvent): number => model.kernel.control.totals(event).value;
 const step = (at: bigint, value?: bigint): Operation => ({
@@ -85,7 +86,8 @@ describe('instructions', () => {
 
   it('faults on a debug register access with GD set, once: GD is cleared on entry', () => {
     const { machine } = testModel();
-    const cpu = machine.cpus[0]!; // CPU 0
+    const cpu = machine.cpus[0];
+    assert(cpu instanceof X86SimCpu);
     cpu.registers.write(dr7, dr7GeneralDetect, 0);
     cpu.kernelMovesDebugRegister(0xffff_ffff_8100_0000n);
     cpu.kernelMovesDebugRegister(0xffff_ffff_8100_0000n);

@@ -3,21 +3,22 @@ import { errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import { joinPair } from '../../base/pair.ts';
 import type { KernelEntry } from '../../machine/kernel-entry.ts';
-import type { Machine } from '../../machine/machine.ts';
+import type { Machine, SignalOptions } from '../../machine/machine.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
 import type { Capability, Credentials, Task } from '../../machine/task.ts';
-import { SIGTRAP } from '../../uapi/signal.ts';
 import { AddressSpace } from './address-space.ts';
+import { Arm64SimCpu } from './arm64-sim-cpu.ts';
 import { InstructionUnit } from './instruction-unit.ts';
 import { Interruption } from './interruption.ts';
 import type { Operation, OperationResult, Program } from './operation.ts';
 import { ProgramScheduler } from './program-scheduler.ts';
 import { advanceReplay } from './replay.ts';
 import { SignalUnit } from './signal-unit.ts';
-import { SimCpu } from './sim-cpu.ts';
+import type { CpuHost, SimCpu } from './sim-cpu.ts';
 import { SimFrame } from './sim-frame.ts';
 import type { Disposition } from './sim-process.ts';
 import { SimTask } from './sim-task.ts';
+import { X86SimCpu } from './x86-sim-cpu.ts';
 
 /** Nanoseconds between two timer interrupts: HZ is 250. */
 export const tickNs: number = 4_000_000;
@@ -42,8 +43,18 @@ export interface SimMachineOptions {
   readonly seed?: number;
   /** Addresses of kernel symbols. */
   readonly symbols?: Readonly<Record<string, bigint>>;
+  /** arm64 processors in place of x86 ones. */
+  readonly arm64?: Arm64Processors;
   /** Takes a line for everything that happens: switches, exceptions, signals, NMIs. The same seed gives the same lines. */
   readonly log?: (line: string) => void;
+}
+
+/** The processors of an arm64 machine. */
+export interface Arm64Processors {
+  /** ID_AA64DFR0_EL1 of each CPU, low word; the last one is that of all CPUs behind. */
+  readonly debugFeatures: readonly number[];
+  /** Watchpoints are reported by the first watched byte; default by the first byte of the access. */
+  readonly reportsWatched?: boolean;
 }
 
 /** A new task. */
@@ -94,11 +105,10 @@ export class SimMachine implements Machine {
       get kernel(): KernelEntry {
         return machine.kernel;
       },
-      queueTrap: (task: SimTask, code: number, address: bigint): void =>
-        machine.forceSignal(task, { signal: SIGTRAP, code, address }),
+      forceSignal: (task: SimTask, info: SignalInfo): void => machine.forceSignal(task, info),
       deliverSignals: (task: SimTask): void => machine.deliverSignals(task),
     };
-    this.cpus = Array.from({ length: options.cpus }, (_, number) => new SimCpu(number, host));
+    this.cpus = Array.from({ length: options.cpus }, (_, number) => this.#newCpu(number, host, options));
     for (const number of options.offline ?? []) this.#cpu(number).online = false;
     const first = this.cpus.find((cpu) => cpu.online);
     assert(first !== undefined, 'some CPU is online');
@@ -107,8 +117,15 @@ export class SimMachine implements Machine {
     this.#taskCounts = new Int32Array(options.cpus);
     this.#programs = new ProgramScheduler(this, options.seed ?? 1);
     this.#log = options.log;
-    this.#instructions = new InstructionUnit(this);
+    this.#instructions = new InstructionUnit();
     this.#signals = new SignalUnit(this);
+  }
+
+  #newCpu(number: number, host: CpuHost, { arm64 }: SimMachineOptions): SimCpu {
+    if (arm64 === undefined) return new X86SimCpu(number, host);
+    const features = arm64.debugFeatures[number] ?? arm64.debugFeatures.at(-1);
+    assert(features !== undefined, 'an arm64 machine says what its processors have');
+    return new Arm64SimCpu(number, host, { features, reportsWatched: arm64.reportsWatched ?? false });
   }
 
   get kernel(): KernelEntry {
@@ -428,10 +445,11 @@ export class SimMachine implements Machine {
 
   // --- signals -----------------------------------------------------------------------------------------------------
 
-  signal(task: Task, info: SignalInfo, options?: { readonly process: boolean }): void {
+  signal(task: Task, info: SignalInfo, options: SignalOptions = {}): void {
     assert(task instanceof SimTask, 'a task of this machine');
     if (!task.alive) return;
-    this.#signals.send(task, info, options?.process === true);
+    if (options.forced === true) this.#signals.force(task, info);
+    else this.#signals.send(task, info, options.process === true);
     if (this.#log !== undefined)
       this.#log(`${this.#clockNs} signal ${info.signal} code ${info.code} task ${task.tid}`);
   }

@@ -1,4 +1,3 @@
-import { flagsTrap } from '../../arch/x86/debug-register-bits.ts';
 import type { SignalInfo } from '../../machine/signal-info.ts';
 import type { Credentials, Task } from '../../machine/task.ts';
 import type { AccessTrace } from './access-trace.ts';
@@ -36,7 +35,7 @@ export class SimTask implements Task {
   /** The instruction pointer, u64 as words. */
   ipLow: number;
   ipHigh: number;
-  /** TF and RF. */
+  /** Processor flags that matter to debugging: x86 TF and RF, arm64 SS. */
   processorFlags = 0;
   /** Signals that it got, in order. */
   readonly received: SignalInfo[] = [];
@@ -77,11 +76,12 @@ export class SimTask implements Task {
   }
 
   get singleStep(): boolean {
-    return (this.processorFlags & flagsTrap) !== 0;
+    return (this.processorFlags & this.home.stepFlag) !== 0;
   }
 
   set singleStep(on: boolean) {
-    this.processorFlags = on ? this.processorFlags | flagsTrap : this.processorFlags & ~flagsTrap;
+    const { stepFlag } = this.home;
+    this.processorFlags = on ? this.processorFlags | stepFlag : this.processorFlags & ~stepFlag;
   }
 
   blocks(signal: number): boolean {
