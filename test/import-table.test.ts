@@ -66,6 +66,10 @@ const table: Readonly<
     may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols', 'bpf'],
     packages: ['iced-x86'],
   },
+  formats: {
+    may: ['base', 'uapi', 'ring', 'symbols', 'watch'],
+    packages: ['apache-arrow', 'apache-arrow/io/stream'],
+  },
   api: {
     may: ['base', 'uapi', 'ring', 'bpf', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch'],
     node: true,
@@ -73,7 +77,19 @@ const table: Readonly<
   },
   cli: {
     may: [
-      ...['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'linux', 'symbols', 'watch', 'api'],
+      ...[
+        'base',
+        'uapi',
+        'ring',
+        'arch',
+        'arch/x86',
+        'surface',
+        'linux',
+        'symbols',
+        'watch',
+        'api',
+        'formats',
+      ],
       ...['scenario', 'hosts/model', 'hosts/live', 'gdb'],
     ],
     node: true,

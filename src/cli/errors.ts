@@ -14,6 +14,7 @@ export function exitStatusOf(error: unknown): 1 | 2 {
 export function messageOf(error: unknown): string | undefined {
   if (error instanceof WatchError || error instanceof UsageError || error instanceof KernelError)
     return error.message;
+  if (error instanceof Error && error.name === 'RecordingError') return error.message; // a file that is no recording
   if (error instanceof Error && error.name === 'StepError') return error.message; // a step that makes no sense
   if (error instanceof Error && 'syscall' in error) return error.message; // of node:fs: a file that cannot be written
   if (error instanceof Error && error.message.startsWith('Trapline needs')) return error.message;

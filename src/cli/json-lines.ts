@@ -85,7 +85,7 @@ export class HitJson {
 }
 
 /** Code in JSON: what is not known is null. */
-function frameFields(address: bigint, location: CodeLocation): object {
+export function frameFields(address: bigint, location: CodeLocation): object {
   return {
     ip: hex(address),
     symbol: location.symbol ?? null,

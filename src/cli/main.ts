@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { detailsOf, exitStatusOf, messageOf } from './errors.ts';
 import { joinOnOption } from './on-option.ts';
 import { oneLine, printable } from './printable.ts';
+import { toolVersion } from './tool-name.ts';
 
 const whatHelp = `
 WHAT is one of
@@ -48,15 +49,6 @@ function splitAtDashes(argv: readonly string[]): { own: string[]; command: strin
 
 const helpWidth = 100;
 
-function version(): string {
-  const manifest: unknown = JSON.parse(
-    fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  );
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : '?';
-}
-
 function withTarget(command: Command): Command {
   return command
     .argument('<what...>', 'what to watch')
@@ -71,12 +63,29 @@ function withTarget(command: Command): Command {
     .option('-o, --output <file>', 'write there instead of to standard output');
 }
 
+/** The options of commands that see every hit. */
+function withHits(command: Command): Command {
+  return command
+    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
+    .option('-s, --stacks', 'record call stacks')
+    .option('--asm', 'show the accessing instruction')
+    .option('--raw', 'show values as bytes, in the order of memory')
+    .option('--max-hits <n>', 'end after so many hits; the target runs on')
+    .option(
+      '--when <expr>',
+      'only hits of which this holds: new, old, changed, tid, pid, cpu, comm, variables',
+    )
+    .option('--rate <n/s>', 'so many hits of a watch a second at most')
+    .option('--stop', 'stop the process at every hit (SIGSTOP), for a debugger')
+    .option('--then <cmd>', 'run a shell command at every hit, told by TRAPLINE_… variables');
+}
+
 async function main(): Promise<number> {
   const { own, command } = splitAtDashes(process.argv.slice(2));
   let status = 0;
   const program = new Command('trapline')
     .description('Every access to a variable of a running program, by name, on hardware breakpoints.')
-    .version(version())
+    .version(toolVersion())
     .showSuggestionAfterError(false)
     .configureOutput({
       // Everything that would make commander touch process.stdout or process.stderr: Node would then switch these
@@ -92,24 +101,36 @@ async function main(): Promise<number> {
     })
     .exitOverride();
 
-  withTarget(program.command('watch').description('show who accesses a variable'))
-    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
-    .option('-s, --stacks', 'record call stacks')
-    .option('--asm', 'show the accessing instruction')
-    .option('--raw', 'show values as bytes, in the order of memory')
-    .option('--max-hits <n>', 'end after so many hits; the target runs on')
-    .option(
-      '--when <expr>',
-      'only hits of which this holds: new, old, changed, tid, pid, cpu, comm, variables',
-    )
-    .option('--rate <n/s>', 'so many hits of a watch a second at most')
-    .option('--stop', 'stop the process at every hit (SIGSTOP), for a debugger')
-    .option('--then <cmd>', 'run a shell command at every hit, told by TRAPLINE_… variables')
+  withHits(withTarget(program.command('watch').description('show who accesses a variable')))
     .option('-q, --quiet', 'print only the totals')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {
       const { watchCommand } = await import('./watch-command.ts');
       status = await watchCommand(what, flags, command);
+    });
+  withHits(
+    withTarget(
+      program
+        .command('record')
+        .description('write all accesses to a file, with what it takes to read it elsewhere'),
+    ),
+  )
+    .option('--flush <time>', 'how much a sudden end may cost', '500ms')
+    .addHelpText('after', whatHelp)
+    .action(async (what: string[], flags: object) => {
+      const { recordCommand } = await import('./record-command.ts');
+      status = await recordCommand(what, flags, command);
+    });
+  program
+    .command('report')
+    .description('what a recording says: by code, thread, value and stack, and over time')
+    .argument('<file>', 'a recording')
+    .option('--top <n>', 'lines of a table at the most', '20')
+    .option('--json', 'as one object')
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .action(async (file: string, flags: object) => {
+      const { reportCommand } = await import('./report-command.ts');
+      status = reportCommand(file, flags);
     });
   withTarget(program.command('stat').description('count accesses'))
     .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')

@@ -26,14 +26,26 @@ export interface WatchFlags extends SessionFlags {
   readonly raw?: boolean;
 }
 
+/** Takes the batches of a session besides the command's own output. */
+export interface BatchTap {
+  /** The session is open. */
+  begin(session: WatchSession): void;
+  /** A batch, before its notices are applied to the session's names. */
+  batch(batch: HitBatch): void;
+  lost(timeNs: bigint, lost: number): void;
+  /** No more will come. @returns what is to be said of it. */
+  end(timeNs: bigint, reason: string, lost: number): string[];
+}
+
 /** A kernel hit is held back for what may belong to it, this long at the most. */
 const holdMs = 100;
 
-/** `trapline watch`: streams a line a hit, then the totals. @returns the exit status. */
+/** `trapline watch`: streams a line a hit, then the totals; `tap` has the hits too. @returns the exit status. */
 export async function watchCommand(
   what: readonly string[],
   flags: WatchFlags,
   command: readonly string[] | undefined,
+  tap?: BatchTap,
 ): Promise<number> {
   const maxHits = flags.maxHits === undefined ? undefined : parseCount(flags.maxHits, 'number of hits');
   const json = flags.json === true;
@@ -42,7 +54,7 @@ export async function watchCommand(
   const raw = flags.raw === true;
   const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
-    values: !quiet || flags.then !== undefined,
+    values: !quiet || flags.then !== undefined || tap !== undefined,
     ...(maxHits === undefined ? {} : { maxHits }),
     ...(flags.when === undefined ? {} : { when: flags.when }),
     ...(flags.rate === undefined ? {} : { rate: parseRate(flags.rate) }),
@@ -50,6 +62,7 @@ export async function watchCommand(
   });
   const { session, out } = running;
   const startNs = session.info.sinceNs;
+  tap?.begin(session);
   const totals = new Totals();
   const threadNames = new Map<number, string>();
   const hitJson = json ? new HitJson(session, { asm, raw }) : undefined;
@@ -85,10 +98,12 @@ export async function watchCommand(
     const lost = session.lost();
     if (lost === lostShown) return;
     lostShown = lost;
+    tap?.lost(running.now(), lost);
     out.line(json ? lostJson(running.now(), lost) : `# lost: ${lost} hits so far (the ring was full)`);
   };
   const readBatch = (batch: HitBatch): void => {
     totals.add(batch.columns);
+    tap?.batch(batch);
     if (!quiet || then !== undefined) reader.read(batch);
     else reader.readNotices(batch);
     if (batch.notices.some((notice) => notice.type === 'lost')) showLost();
@@ -123,10 +138,12 @@ export async function watchCommand(
   for (const tid of totals.threads().keys()) threadNames.set(tid, session.names.name(tid, session.info.pid));
   const summary: SummaryFields = { session, hits: totals.hits, sites: totals.sites(), names: threadNames };
   const reason = session.endReason ?? 'stopped';
+  const told = tap?.end(running.now(), reason, session.lost()) ?? [];
   if (json) {
     out.line(endedJson(running.now(), { reason }));
     out.line(summaryJson(summary));
   } else {
+    for (const line of told) out.line(`# ${printable(line)}`);
     if (reason !== 'target ended') out.line(`# ended: ${reason}`);
     for (const line of more) out.line(`# ${line}`);
     for (const line of summaryText(summary)) out.line(line);

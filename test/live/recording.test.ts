@@ -1,0 +1,143 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { describeWith, lacking, skip } from './support/machine.ts';
+import { eventually, start, trapline } from './support/process.ts';
+import { programs } from './support/programs.ts';
+
+/** What `report --json` says, as far as it is looked at here. */
+interface Report {
+  readonly hits: number;
+  readonly lost: number;
+  readonly reason: string | null;
+  readonly complete: boolean;
+  readonly missing: string | null;
+  readonly code: readonly { readonly function?: string; readonly line?: number; readonly hits: number }[];
+  readonly threads: readonly { readonly tid: number; readonly hits: number }[];
+  readonly values: readonly { readonly value: number; readonly hits: number }[];
+  readonly stacks: readonly { readonly frames: readonly { readonly function?: string }[] }[];
+}
+
+async function report(file: string): Promise<Report> {
+  const { status, stdout, stderr } = await trapline(['report', '--json', file]);
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return JSON.parse(stdout) as Report; // the command's own output
+}
+
+describeWith(['gcc', 'breakpoints'], 'a recording of a program', () => {
+  test('has every hit of two threads, with values, and report shows them by code, thread and value', async () => {
+    const program = programs.build('two-storers');
+    const file = path.join(programs.folder, 'two.trapline');
+    const { status, stdout } = await trapline([
+      'record',
+      '-o',
+      file,
+      'shared:w',
+      '--user-only',
+      '--',
+      program,
+      '2000',
+    ]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/# recorded: 4000 hits/);
+    const { hits, lost, complete, reason, threads, code, values } = await report(file);
+    expect({ hits, lost, complete, reason }).toEqual({
+      hits: 4000,
+      lost: 0,
+      complete: true,
+      reason: 'target ended',
+    });
+    expect(threads.map((each) => each.hits)).toEqual([2000, 2000]);
+    expect(code.every((each) => each.function === 'storer' && (each.line ?? 0) > 0)).toBe(true);
+    expect(values.length).toBeGreaterThan(2000);
+    const text = await trapline(['report', '--top', '2', file]);
+    expect(text.stdout).toMatch(/# by code\n +2\d\d\d .*storer .*two-storers\.c:\d+ .*\n/);
+    expect(text.stdout).toMatch(/# changes of shared:w over [\d.]+ s.*\n\|[ ▁-█]+\|/);
+  });
+
+  test('has the stacks with -s, and the budgets and conditions of watch hold', async () => {
+    const program = programs.build('steady', { as: 'steady-frames', flags: ['-fno-omit-frame-pointer'] });
+    const file = path.join(programs.folder, 'steady.trapline');
+    const { status } = await trapline([
+      'record',
+      '-s',
+      '-o',
+      file,
+      'counter:w',
+      '--max-hits',
+      '50',
+      '--',
+      program,
+      '300',
+    ]);
+    expect(status).toBe(0);
+    const { hits, reason, stacks } = await report(file);
+    expect({ hits, reason }).toEqual({ hits: 50, reason: 'max hits' });
+    expect(stacks[0]?.frames.slice(0, 2).map((frame) => frame.function)).toEqual(['store', 'main']);
+  });
+
+  test('whose recorder was killed (SIGKILL) can be read up to the last flush', async () => {
+    const program = programs.build('steady', { as: 'steady-record-killed' });
+    const file = path.join(programs.folder, 'killed.trapline');
+    const recording = start(['record', '--flush', '20ms', '-o', file, 'counter:w', '--', program, '8000']);
+    expect(await eventually(() => fs.existsSync(file) && fs.statSync(file).size > 40_000, 10_000)).toBe(true);
+    recording.kill();
+    await recording.ended;
+    const { hits, complete, missing } = await report(file);
+    expect(hits).toBeGreaterThan(500);
+    expect(complete).toBe(false);
+    expect(missing).toMatch(new RegExp(`incomplete .*first ${hits} hits`));
+  });
+
+  test('that fills the disk ends with status 1, says so, and can be read', async (context) => {
+    const lack = lacking('root');
+    if (lack !== undefined) return skip(context, lack);
+    const disk = path.join(programs.folder, 'disk');
+    fs.mkdirSync(disk);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', disk]);
+    if (mounted.status !== 0) return skip(context, 'a tmpfs cannot be mounted');
+    try {
+      const program = programs.build('two-storers', { as: 'two-storers-full' });
+      const file = path.join(disk, 'full.trapline');
+      const { status, stderr } = await trapline([
+        'record',
+        '--flush',
+        '5ms',
+        '-o',
+        file,
+        'shared:w',
+        '--',
+        program,
+        '40000',
+      ]);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/the recording stopped: .*ENOSPC.*can be read/);
+      const { hits, complete } = await report(file);
+      expect(hits).toBeGreaterThan(100);
+      expect(complete).toBe(false);
+    } finally {
+      spawnSync('umount', [disk]);
+    }
+  });
+
+  test('is not begun where watch would refuse: an older file stays as it was', async () => {
+    const file = path.join(programs.folder, 'older.trapline');
+    fs.writeFileSync(file, 'older');
+    const { status } = await trapline([
+      'record',
+      '-o',
+      file,
+      'nosuchname',
+      '--',
+      programs.build('steady'),
+      '1',
+    ]);
+    expect(status).not.toBe(0);
+    expect(fs.readFileSync(file, 'utf8')).toBe('older');
+    const without = await trapline(['record', 'counter', '--', programs.build('steady'), '1']);
+    expect(without.status).toBe(2);
+    expect(without.stderr).toMatch(/-o FILE/);
+  });
+});
