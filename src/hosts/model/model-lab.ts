@@ -83,9 +83,11 @@ class ModelLabMachine implements LabMachine {
       while (taken.length < count) {
         if (!image.slots.includes(null))
           throw new StepError(`CPU ${cpuNumber} has no ${count} free registers`);
-        const holder = { record: arch.parse({ bpType: HW_BREAKPOINT_W, bpAddr: 0n, bpLen: 1n }) };
+        const record = arch.parse({ bpType: HW_BREAKPOINT_W, bpAddr: 0n, bpLen: 1n, target: 'cpu' });
+        const holder = { record, handledByClient: true };
+        if (!arch.install(image, holder))
+          throw new StepError(`CPU ${cpuNumber} has no ${count} free registers for data`);
         kernel.outsiders.add(holder);
-        arch.install(image, holder);
         taken.push(holder);
       }
     });
