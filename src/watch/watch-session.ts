@@ -299,10 +299,10 @@ export class WatchSession {
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       if (!this.#stopped) this.#filter?.learn(batch, this.sites, this.info.watches);
       const left = this.#maxHits - this.#delivered;
-      this.#judge?.judge(columns, left);
+      const cut = this.#judge?.judge(columns, left) === true;
       if (columns.length >= left) {
-        // Even if the target has ended: hits are left out, here or, which is not told, by the kernel that kept the budget.
-        if (columns.length > left || this.#filter !== undefined) this.#endReason = 'max hits';
+        // Even if the target has ended: hits are left out.
+        if (cut || columns.length > left || this.#filter?.overBudget === true) this.#endReason = 'max hits';
         columns.length = left;
         this.stop('max hits');
       } else if (

@@ -7,7 +7,7 @@ import { Driven } from './support/driven.ts';
 import { describeWith, skip } from './support/machine.ts';
 import { trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
-import { endedWatch, finishWatch, type HitLine, startWatch } from './support/watching.ts';
+import { endedWatch, finishWatch, type HitLine, readWatch, startWatch } from './support/watching.ts';
 
 // --when, --rate, --max-hits, --stop, --then on this machine's Linux.
 
@@ -57,6 +57,18 @@ describeWith(['gcc', 'breakpoints', 'x86_64'], 'conditions', () => {
         .sort(),
     );
     expect(await driven.quit()).toBe(0);
+  });
+
+  test('two threads that race on one variable: each hit is judged by what its own thread stored', async () => {
+    const program = programs.build('even-odd');
+    const news = async (when: string): Promise<readonly unknown[]> => {
+      const result = await trapline(['watch', '--json', 'v:w', '--when', when, '--', program]);
+      const { hits, summary } = readWatch(result.stdout);
+      expect(summary.lost).toBe(0);
+      return hits.map(newOf);
+    };
+    expect(await news('(tid == pid) == (new % 2 == 1)')).toEqual([]);
+    expect(await news('new % 3000 == 7')).toEqual([7, 3007, 6007, 9007]);
   });
 
   test('--when on the change from one hit to the next is judged by the chain of all hits', async () => {

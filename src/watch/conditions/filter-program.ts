@@ -157,11 +157,11 @@ function emitRate(
   asm.at(end);
 }
 
-/** Counts down, exactly, whichever CPUs hit at a time. */
+/** Counts down, exactly, whichever CPUs hit at a time; below 0 is what was left out. */
 function emitBudget(asm: Assembler, drop: ReturnType<Assembler['label']>): void {
   const end = asm.label('end of budget');
   asm.store(4, 10, keyAt, 0).loadMap(1, filterMaps.budget).mov(2, { reg: 10 }).alu('add', 2, keyAt);
   asm.call(BPF_FUNC_map_lookup_elem).jumpIf('eq', 0, 0, end);
-  asm.load(8, 1, 0, 0).jumpIf('sle', 1, 0, drop).mov(1, -1).atomic('fetchAdd', 8, 0, 0, 1);
+  asm.mov(1, -1).atomic('fetchAdd', 8, 0, 0, 1);
   asm.jumpIf('sle', 1, 0, drop).at(end);
 }

@@ -99,6 +99,12 @@ export class HitFilter {
     this.#maps[filterMaps.budget]?.update(u32(0), u64(hits));
   }
 
+  /** Whether hits were left out because the budget was spent. */
+  get overBudget(): boolean {
+    const left = this.#maps[filterMaps.budget]?.lookup(u32(0));
+    return left !== undefined && new DataView(left.buffer, left.byteOffset).getBigInt64(0, true) < 0n;
+  }
+
   /** No budget any more: threads are armed twice, and the kernel counts some hits twice. */
   liftBudget(): void {
     this.setBudget(noBudget);

@@ -58,8 +58,8 @@ export class HitJudge {
     return this.#undecided;
   }
 
-  /** Takes the rows out that are not wanted, at most until `left` are left that are. */
-  judge(columns: HitColumns, left: number): void {
+  /** Takes the rows out that are not wanted, until `left` are left that are. @returns whether rows remain unjudged. */
+  judge(columns: HitColumns, left: number): boolean {
     this.#columns = columns;
     let to = 0;
     let dropped = false;
@@ -78,7 +78,9 @@ export class HitJudge {
       dropped = false;
       to++;
     }
+    const remain = row < columns.length;
     columns.length = to;
+    return remain;
   }
 
   #wanted(judged: JudgedCondition, watch: number, columns: HitColumns, row: number): boolean {
