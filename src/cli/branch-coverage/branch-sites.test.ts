@@ -21,8 +21,8 @@ describe('the branches of a module', () => {
     ['a ||= b && c;', ['operand: b && c', 'operand: c']],
     ['try { a(); } catch (e) { b(); } try { c(); } catch { d(); }', ['catch: b(', 'catch: d(']],
     [
-      'class A { #x = 1; static b() { c(); } get d() { e(); } [Symbol.dispose]() { f(); } }',
-      [...['function: c(', 'function: e(', 'function: f(']],
+      'class A { #x = 1; constructor() { z(); } static b() { c(); } get d() { e(); } [Symbol.dispose]() { f(); } }',
+      [...['function: z(', 'function: c(', 'function: e(', 'function: f(']],
     ],
     [
       'const a = (b) => b + 1, c = async () => { d(); }; function e(f = 1) { g(); }',

@@ -7,7 +7,11 @@ export interface BranchSite {
   readonly start: number;
 }
 
-const conditions: Readonly<Record<string, BranchSite['kind']>> = { if: 'if', for: 'loop', while: 'loop' };
+const conditions: ReadonlyMap<string, BranchSite['kind']> = new Map([
+  ['if', 'if'],
+  ['for', 'loop'],
+  ['while', 'loop'],
+]);
 /** Words whose parentheses are not those of a function. */
 const controls: ReadonlySet<string> = new Set(['if', 'for', 'while', 'switch', 'catch', 'with']);
 const operators: ReadonlySet<string> = new Set(['&&', '||', '??', '&&=', '||=', '??=']);
@@ -67,7 +71,7 @@ function behindParentheses(
   const before = tokens[begin - 1];
   const name = before?.text === 'await' ? tokens[begin - 2]?.text : before?.text;
   const method = tokens[begin - 2]?.text === '.';
-  const kind = method || name === undefined ? undefined : conditions[name];
+  const kind = method || name === undefined ? undefined : conditions.get(name);
   const body = tokens[end + 1]?.text === '{';
   if (kind !== undefined && before?.type === 'word') {
     if (tokens[end + 1]?.text !== ';') add(kind, end + 1);

@@ -12,6 +12,7 @@ const capabilities: Readonly<Record<string, number>> = {
   SYS_PTRACE: 19,
   SYS_ADMIN: 21,
   PERFMON: 38,
+  BPF: 39,
 };
 
 /** Numbers of capabilities. Throws {@link StepError} for names that are not known. */

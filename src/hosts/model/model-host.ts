@@ -92,6 +92,10 @@ export class ModelHost {
     return this.#kgdb;
   }
 
+  get hasKgdb(): boolean {
+    return this.#kgdb !== undefined;
+  }
+
   /** Whether the kernel debugger holds the whole machine. */
   get stands(): boolean {
     return this.#kgdb?.inside ?? false;

@@ -172,6 +172,9 @@ class ModelLabMachine implements LabMachine {
   }
 
   kgdb(packet: string): string | null {
+    // Being made it registers breakpoints, as no code in an NMI may.
+    if (this.#host.machine.currentCpu.inNmi && !this.#host.hasKgdb)
+      throw new StepError('the debugger is made by its first packet, which no NMI can bring');
     return this.#host.kgdb().packet(packet);
   }
 

@@ -189,7 +189,7 @@ class Rings {
       case 'ofTid':
       case 'parentPid':
       case 'parentTid':
-        return this.#task(Number(value));
+        return this.#context.tidName(Number(value));
       case 'time':
       case 'at':
         return 'told';
@@ -226,13 +226,6 @@ class Rings {
         .filter(([key]) => !key.startsWith('time'))
         .map(([key, value]) => [key, this.#field(key, value)]),
     );
-  }
-
-  #task(tid: number): unknown {
-    if (tid === 0) return 0;
-    const { lab, tasks } = this.#context;
-    for (const name of [...tasks, 'self']) if (lab.tasks.tid(name) === tid) return name;
-    return 'other';
   }
 
   /** A label by its name; of other code only whose it is. */

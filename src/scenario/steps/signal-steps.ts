@@ -1,9 +1,19 @@
-import { F_OWNER_TID, F_SETFL, F_SETOWN, F_SETOWN_EX, F_SETSIG, O_ASYNC } from '../../uapi/fcntl.ts';
+import {
+  F_GETFL,
+  F_GETOWN,
+  F_GETSIG,
+  F_OWNER_TID,
+  F_SETFL,
+  F_SETOWN,
+  F_SETOWN_EX,
+  F_SETSIG,
+  O_ASYNC,
+} from '../../uapi/fcntl.ts';
 import * as signalConstants from '../../uapi/signal.ts';
 import { toInteger } from '../integer.ts';
 import type { SignalChange } from '../lab.ts';
 import { StepError } from '../values.ts';
-import { after, done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
+import { after, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
 
 const changes: readonly SignalChange['type'][] = ['block', 'unblock', 'ignore', 'default', 'handle'];
 /** Signals that tasks can do something about. */
@@ -44,7 +54,14 @@ export function signalSteps(context: StepContext): StepHandlers {
     },
     async: (keys) => {
       setAsync(context, keys);
-      return done;
+      const { calls } = lab;
+      const fd = context.fd(keys.event);
+      return {
+        errno: 0,
+        on: (calls.fcntl(fd, F_GETFL, 0) & O_ASYNC) !== 0,
+        sends: calls.fcntl(fd, F_GETSIG, 0),
+        owner: context.tidName(calls.fcntl(fd, F_GETOWN, 0)),
+      };
     },
   };
 }

@@ -86,6 +86,13 @@ export class StepContext {
     return name === 'nobody' ? 0x3fff_ffff : this.lab.tasks.tid(name);
   }
 
+  /** Numbers of tasks differ from kernel to kernel: they are told as the name of the task; 0 as 0. */
+  tidName(tid: number): string | 0 {
+    if (tid === 0) return 0;
+    for (const name of [...this.tasks, 'self']) if (this.lab.tasks.tid(name) === tid) return name;
+    return 'other';
+  }
+
   /** What came of something that a task did: its signals, what it died of, how it stopped if its tracer holds it. */
   acted(task: string, { signals, total, died }: TaskOutcome): StepResult {
     const stop = this.lab.ptrace?.stopped(task);
