@@ -89,13 +89,6 @@ export function checkAttr(
   if ((attr.reservedFlags ?? 0n) !== 0n) refuse('EINVAL', 'a reserved flag is set');
   if (sampleType > sampleTypeBits) refuse('EINVAL', 'unknown bits in sample_type');
   if ((attr.readFormat ?? 0) > readFormatBits) refuse('EINVAL', 'unknown bits in read_format');
-  if ((sampleType & PERF_SAMPLE_WEIGHT) !== 0 && (sampleType & PERF_SAMPLE_WEIGHT_STRUCT) !== 0)
-    refuse('EINVAL', 'WEIGHT with WEIGHT_STRUCT');
-  if ((sampleType & PERF_SAMPLE_STACK_USER) !== 0) {
-    const stack = attr.sampleStackUser ?? 0;
-    if (stack >= stackBytesMax || stack % 8 !== 0)
-      refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
-  }
   if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0) {
     const branches = attr.branchSampleType ?? 0n;
     if ((branches & ~branchBits) !== 0n || (branches & ~branchPrivilegeBits) === 0n)
@@ -106,6 +99,13 @@ export function checkAttr(
   }
   if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0 && !kernelAllowed && kernelBranches(attr))
     refuse('EACCES', 'branches of the kernel, or of a hypervisor, need the right to the kernel');
+  if ((sampleType & PERF_SAMPLE_WEIGHT) !== 0 && (sampleType & PERF_SAMPLE_WEIGHT_STRUCT) !== 0)
+    refuse('EINVAL', 'WEIGHT with WEIGHT_STRUCT');
+  if ((sampleType & PERF_SAMPLE_STACK_USER) !== 0) {
+    const stack = attr.sampleStackUser ?? 0;
+    if (stack >= stackBytesMax || stack % 8 !== 0)
+      refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
+  }
   if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n, limits);
   if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n, limits);
   if (attr.inheritThread === true && attr.inherit !== true)
