@@ -128,6 +128,10 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   singlestep: { keys: onTask },
   pokeuser: { keys: { ...onTask, ...userWord, value: required('any') } },
   peekuser: { keys: { ...onTask, ...userWord } },
+  getregset: { keys: { ...onTask, set: required('any'), len: optional('integer') } },
+  setregset: {
+    keys: { ...onTask, set: required('any'), entries: optional('any'), len: optional('integer') },
+  },
   nmi: {
     keys: { cpu: optional('integer'), in: required('step'), at: required('integer'), do: required('steps') },
     modelOnly: true,
@@ -192,6 +196,10 @@ export const needNames: readonly string[] = ['root', 'two-cpus', 'ptrace', 'bpf'
 export interface ScenarioMachine {
   readonly arch: 'x86' | 'arm64';
   readonly cpus: number;
+  /** Of arm64: breakpoints by CPU; the last number is that of all CPUs behind. */
+  readonly brps: readonly number[];
+  /** Of arm64: watchpoints, likewise. */
+  readonly wrps: readonly number[];
   readonly era: string;
   readonly features: readonly string[];
   readonly paranoid: number;

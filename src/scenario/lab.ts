@@ -127,6 +127,9 @@ export interface LabPtrace {
   detach(name: string): Awaitable<TaskOutcome>;
   /** Goes on with what the task was doing: to its end or the next stop, or for one instruction. */
   resume(name: string, options: { readonly step: boolean }): Awaitable<TaskOutcome>;
+  /** Register sets by their NT_ number, at most `lengthBytes`; absent where tasks have none. */
+  readRegset?(name: string, type: number, lengthBytes: number): Awaitable<Uint8Array>;
+  writeRegset?(name: string, type: number, bytes: Uint8Array): Awaitable<void>;
   peek(name: string, word: LabUserWord): Awaitable<bigint>;
   poke(name: string, word: LabUserWord, value: bigint): Awaitable<void>;
   /** How the last act or resume ended: by a stop, or not (null); `undefined`: the task is not attached. */

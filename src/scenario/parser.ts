@@ -26,6 +26,10 @@ export class ScenarioSyntaxError extends Error {
   }
 }
 
+/** What an arm64 processor has unless the header says otherwise. */
+const defaultBrps = 6;
+const defaultWrps = 4;
+
 type JsonObject = Record<string, unknown>;
 
 function isObject(value: unknown): value is JsonObject {
@@ -114,6 +118,8 @@ class Parser {
       paranoid = 2,
       kallsyms = {},
       offline = [],
+      brps = defaultBrps,
+      wrps = defaultWrps,
     } = machine;
     if (arch !== 'x86' && arch !== 'arm64') this.#fail('"arch" is "x86" or "arm64"');
     if (typeof cpus !== 'number' || !Number.isInteger(cpus) || cpus < 1 || cpus > 4096)
@@ -135,12 +141,26 @@ class Parser {
     return {
       arch,
       cpus,
+      brps: this.#registerCounts('brps', brps),
+      wrps: this.#registerCounts('wrps', wrps),
       era,
       features: features.map(String),
       paranoid,
       kallsyms: symbols,
       offline: offline.map(Number),
     };
+  }
+
+  /** A number of registers for all CPUs, or a list by CPU. */
+  #registerCounts(key: string, value: unknown): readonly number[] {
+    const counts: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const numbers = counts.filter(
+      (count): count is number =>
+        typeof count === 'number' && Number.isInteger(count) && count >= 1 && count <= 16,
+    );
+    if (numbers.length === 0 || numbers.length !== counts.length)
+      this.#fail(`"${key}" is 1 to 16, or a list of such numbers`);
+    return numbers;
   }
 
   #step(object: JsonObject): ScenarioStep {

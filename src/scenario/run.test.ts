@@ -98,13 +98,13 @@ describe('running scenarios', () => {
 
   it('fails a run that executed nothing, and says so', async () => {
     const report = await run(
-      '{"scenario": "s", "machine": {"arch": "arm64"}}',
+      '{"scenario": "s", "machine": {"arch": "arm64"}, "needs": ["bpf"]}',
       '{"step": "spawn", "task": "A"}',
     );
     expect(report).toMatchObject({
       exitCode: 1,
       executedSteps: 0,
-      scenarios: [{ status: 'skipped', reason: 'the model has no arm64 yet' }],
+      scenarios: [{ status: 'skipped', reason: 'the model has no bpf on arm64' }],
     });
     expect(renderReport(report)).toMatch(/1 skipped; 0 steps executed: nothing was executed/);
     expect((await run(header)).exitCode).toBe(1);

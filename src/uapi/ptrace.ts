@@ -32,3 +32,7 @@ export const PTRACE_O_EXITKILL = 0x100000;
 export const X86_64_USER_DEBUGREG_OFFSET = 848;
 /** Offset of `regs.rip` in the user area of an x86-64 task. Source: sys/user.h. */
 export const X86_64_USER_RIP_OFFSET = 128;
+
+/** Register sets of an arm64 task: hardware breakpoints and watchpoints. Source: elf.h. */
+export const NT_ARM_HW_BREAK = 0x402;
+export const NT_ARM_HW_WATCH = 0x403;

@@ -48,7 +48,15 @@ describe.skipIf(reason !== undefined)('attr bytes on both kernels', () => {
   /** What differs, as one line a case. */
   const compare = (cases: Iterable<readonly [string, Uint8Array]>): string[] => {
     const lab = live.make({
-      ...{ arch: 'x86', cpus: 1, era: 'modern', features: [], paranoid: live.machine.paranoid },
+      ...{
+        arch: 'x86',
+        brps: [],
+        wrps: [],
+        cpus: 1,
+        era: 'modern',
+        features: [],
+        paranoid: live.machine.paranoid,
+      },
       ...{ kallsyms: {}, offline: [] },
     });
     const host = new ModelHost({ cpus: 1, features: live.machine.features, paranoid: live.machine.paranoid });

@@ -14,6 +14,8 @@ afterAll(() => maker.close());
 
 const machine: ScenarioMachine = {
   arch: 'x86',
+  brps: [],
+  wrps: [],
   cpus: 1,
   era: 'modern',
   features: [],

@@ -158,7 +158,8 @@ export class LiveLabMaker implements LabMaker {
     const unable = this.unable();
     if (unable !== undefined) return unable;
     const live = this.machine;
-    if (machine.arch !== live.arch) return `the machine is ${live.arch}, not ${machine.arch}`;
+    if (machine.arch !== live.arch)
+      return `the machine is ${live.arch}, not ${machine.arch}: the model has it, and a remote stub may`;
     if (machine.era !== 'modern') return `the running kernel is not of era "${machine.era}"`;
     if (machine.cpus > live.cpus.length)
       return `it needs ${machine.cpus} CPUs, and this process may run on ${live.cpus.length}`;

@@ -14,7 +14,7 @@ afterAll(() => maker.close());
 
 function plainMachine(): ScenarioMachine {
   const lists = { features: [], offline: [] };
-  return { arch: 'x86', cpus: 1, era: 'modern', paranoid: 2, kallsyms: {}, ...lists };
+  return { arch: 'x86', brps: [], wrps: [], cpus: 1, era: 'modern', paranoid: 2, kallsyms: {}, ...lists };
 }
 
 const debugreg = (n: number) => ({ offset: BigInt(X86_64_USER_DEBUGREG_OFFSET + 8 * n), compat: false });

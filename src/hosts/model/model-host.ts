@@ -1,5 +1,4 @@
-import type { X86KernelLayout } from '../../arch/x86/kernel-layout.ts';
-import { X86Architecture } from '../../arch/x86/x86-architecture.ts';
+import type { Architecture } from '../../arch/architecture.ts';
 import { assert } from '../../base/assert.ts';
 import { BreakpointCore } from '../../kernel/core/breakpoint-core.ts';
 import { ModelPerfCalls } from '../../kernel/perf/perf-calls.ts';
@@ -10,13 +9,16 @@ import { Ptrace } from '../../kernel/ptrace/ptrace.ts';
 import { SimMachine } from '../../machines/sim/sim-machine.ts';
 import type { SimTask } from '../../machines/sim/sim-task.ts';
 import { ModelKgdb } from './model-kgdb.ts';
+import { type Arm64Counts, arm64Processors, x86Processors } from './model-processors.ts';
 
 /** What a model is made of. */
 export interface ModelHostOptions {
   /** Possible CPUs; default 2. */
   readonly cpus?: number;
   readonly offline?: readonly number[];
-  /** "bpext", "kprobes", "sticky-stop", "pmu-resched", "no-breakpoints", "no-table": docs/spec/09 "Header". */
+  /** arm64 processors with so many registers; default x86. */
+  readonly arm64?: Arm64Counts;
+  /** "bpext", "kprobes", "sticky-stop", "pmu-resched", "vhe", "no-breakpoints", "no-table": docs/spec/09 "Header". */
   readonly features?: readonly string[];
   /** Dated rules; default today's. docs/spec/09 "Header". */
   readonly era?: Era;
@@ -32,12 +34,12 @@ export interface ModelHostOptions {
 }
 
 /**
- * Our kernel on a simulated x86 machine, ready to use: the machine, the kernel, the core API, and a task "self" whose
+ * Our kernel on a simulated machine, ready to use: the machine, the kernel, the core API, and a task "self" whose
  * system calls are {@link calls}.
  */
 export class ModelHost {
   readonly machine: SimMachine;
-  readonly arch: X86Architecture;
+  readonly arch: Architecture;
   readonly kernel: PerfKernel;
   readonly core: BreakpointCore;
   /** ptrace(2); "self" traces. */
@@ -53,21 +55,27 @@ export class ModelHost {
   constructor(options: ModelHostOptions = {}) {
     const { features = [], log, symbols, offline, seed } = options;
     const cpus = options.cpus ?? 2;
+    const processorOptions = {
+      ...({ cpus, features, era: options.era ?? 'modern' } as const),
+      warn: (message: string): void => {
+        this.warnings.push(message);
+      },
+    };
+    const processors =
+      options.arm64 === undefined
+        ? x86Processors(processorOptions)
+        : arm64Processors(options.arm64, processorOptions);
+    const { arm64 } = processors;
+    this.arch = processors.arch;
     this.machine = new SimMachine({
       cpus,
+      ...(arm64 === undefined ? {} : { arm64 }),
       ...(offline === undefined ? {} : { offline }),
       ...(seed === undefined ? {} : { seed }),
       ...(symbols === undefined ? {} : { symbols }),
       ...(log === undefined ? {} : { log }),
     });
-    this.arch = new X86Architecture({
-      cpus,
-      era: options.era ?? 'modern',
-      bpext: features.includes('bpext'),
-      kprobes: features.includes('kprobes'),
-      warn: (message) => this.warnings.push(message),
-    });
-    for (const [name, address] of Object.entries(layoutSymbols(this.arch.layout)))
+    for (const [name, address] of Object.entries(processors.symbols))
       if (!this.machine.symbols.has(name)) this.machine.symbols.set(name, address);
     this.kernel = new PerfKernel({
       machine: this.machine,
@@ -122,22 +130,4 @@ export class ModelHost {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Names for the places that no breakpoint may touch, and for some kernel text. */
-function layoutSymbols(layout: X86KernelLayout): Record<string, bigint> {
-  const symbols: Record<string, bigint> = {
-    cpu_entry_area: layout.entryArea.start,
-    per_cpu_offset: layout.perCpuOffsets.start,
-    kernel_text: 0xffff_ffff_8100_0000n,
-    kernel_data: 0xffff_ffff_8300_0000n,
-    noprobe_text: layout.noProbeText[0]?.start ?? 0n,
-  };
-  for (const [cpu, areas] of layout.perCpu.entries()) {
-    symbols[`cpu${cpu}_gdt`] = areas.gdt.start;
-    symbols[`cpu${cpu}_tss`] = areas.tss.start;
-    symbols[`cpu${cpu}_tlbstate`] = areas.tlbState.start;
-    symbols[`cpu${cpu}_dr7`] = areas.cpuDr7.start;
-  }
-  return symbols;
 }

@@ -43,6 +43,14 @@ export class ModelLabPtrace implements LabPtrace {
     return this.#tasks.outcome(name);
   }
 
+  readRegset(name: string, type: number, lengthBytes: number): Uint8Array {
+    return this.#host.ptrace.getRegset(this.#host.self, this.#task(name), { type, lengthBytes });
+  }
+
+  writeRegset(name: string, type: number, bytes: Uint8Array): void {
+    this.#host.ptrace.setRegset(this.#host.self, this.#task(name), { type, bytes });
+  }
+
   peek(name: string, word: LabUserWord): bigint {
     return this.#host.ptrace.peekUser(this.#host.self, this.#task(name), word);
   }

@@ -199,6 +199,8 @@ export class ModelLabTasks implements LabTasks {
     const entry = this.#living(name);
     const { task } = entry;
     const { machine } = this.#host;
+    if (action.type === 'trap' && this.#host.arch.name !== 'x86')
+      throw new StepError(`${this.#host.arch.name} has no instruction ${action.kind}`);
     const { lenBytes } = { lenBytes: 0, ...action };
     const ip =
       action.type === 'rmw' && lenBytes === rmwBytes

@@ -1,4 +1,5 @@
 import type { SlotHolder } from '../../arch/architecture.ts';
+import { Arm64Architecture } from '../../arch/arm64/arm64-architecture.ts';
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { assert } from '../../base/assert.ts';
 import { highWord, joinPair, lowWord } from '../../base/pair.ts';
@@ -12,6 +13,7 @@ import type { ScenarioMachine } from '../../scenario/format.ts';
 import type { KernelAccess, Lab, LabBpf, LabMachine, LabMaker, LabTasks } from '../../scenario/lab.ts';
 import { StepError } from '../../scenario/values.ts';
 import { HW_BREAKPOINT_W } from '../../uapi/perf-event-attr.ts';
+import { arm64Registers } from './arm64-registers.ts';
 import { LabCalls } from './lab-calls.ts';
 import { memoryAt } from './memory-at.ts';
 import { ModelHost, type ModelHostOptions } from './model-host.ts';
@@ -23,7 +25,6 @@ import { TracedActs } from './traced-acts.ts';
 
 /** Length of an instruction of the simulated kernel. */
 const instructionBytes = 4n;
-const kernelIp = 0xffff_ffff_8100_0000n;
 
 class ModelLabMachine implements LabMachine {
   readonly #host: ModelHost;
@@ -43,6 +44,7 @@ class ModelLabMachine implements LabMachine {
     if (cpu === undefined) throw new StepError(`there is no CPU ${cpuNumber}`);
     const { registers } = cpu;
     const value = (register: number): bigint => joinPair(registers.low(register), registers.high(register));
+    if (this.#host.arch instanceof Arm64Architecture) return arm64Registers(value, this.#host.arch.features);
     const result: Record<string, bigint> = {};
     for (let n = 0; n < breakpointRegisters; n++) result[`dr${n}`] = value(n);
     result.dr6 = value(dr6);
@@ -159,7 +161,8 @@ class ModelLabMachine implements LabMachine {
     const cpu = this.#onlineCpu(cpuNumber);
     const { at, lenBytes, store, value } = access;
     // As a processor reports it: behind the instruction.
-    const ip = access.ip === undefined ? kernelIp : access.ip + instructionBytes;
+    const place = access.ip ?? this.#host.machine.symbol('kernel_text') ?? 0n;
+    const ip = access.ip === undefined && this.#host.arch.name === 'x86' ? place : place + instructionBytes;
     if (store) memoryAt(this.#host.machine, cpu, at)?.writeNumber(at, lenBytes, value);
     this.#host.machine.crossCall(cpu, () =>
       cpu.kernelAccess(lowWord(at), highWord(at), lenBytes, { store, ip }),
@@ -172,6 +175,8 @@ class ModelLabMachine implements LabMachine {
   }
 
   kgdb(packet: string): string | null {
+    if (this.#host.arch.name !== 'x86')
+      throw new StepError('the kernel debugger of the model knows x86 only');
     // Being made it registers breakpoints, as no code in an NMI may.
     if (this.#host.machine.currentCpu.inNmi && !this.#host.hasKgdb)
       throw new StepError('the debugger is made by its first packet, which no NMI can bring');
@@ -263,6 +268,7 @@ const tasksSleep = 'tasks-sleep';
 /** What the model can be. */
 const knownFeatures = [
   ...['bpext', 'kprobes', 'sticky-stop', 'pmu-resched', 'no-breakpoints', 'no-table'],
+  ...['vhe', 'nodebugmon', 'watched-far'],
   tasksSleep,
 ];
 
@@ -276,7 +282,8 @@ export class ModelLabMaker implements LabMaker {
   }
 
   refuses(machine: ScenarioMachine, needs: readonly string[]): string | undefined {
-    if (machine.arch !== 'x86') return `the model has no ${machine.arch} yet`;
+    if (machine.arch === 'arm64' && needs.includes('bpf')) return 'the model has no bpf on arm64';
+    if (machine.arch === 'arm64' && machine.era !== 'modern') return 'the model has arm64 of today only';
     if (!eras.some((era) => era === machine.era)) return `the model has no era "${machine.era}" yet`;
     const feature = machine.features.find((name) => !knownFeatures.includes(name));
     if (feature !== undefined) return `the model has no feature "${feature}"`;
@@ -295,6 +302,7 @@ export class ModelLabMaker implements LabMaker {
       new ModelHost({
         cpus: machine.cpus,
         offline: machine.offline,
+        ...(machine.arch === 'arm64' ? { arm64: { brps: machine.brps, wrps: machine.wrps } } : {}),
         ...(era === undefined ? {} : { era }),
         features: machine.features,
         paranoid: machine.paranoid,

@@ -1,7 +1,10 @@
+import { Arm64Architecture } from '../../arch/arm64/arm64-architecture.ts';
 import { addressMask0, breakpointRegisters, dr6, dr7 } from '../../arch/x86/debug-register-bits.ts';
 import { hex, hexPair } from '../../base/hex.ts';
+import { joinPair } from '../../base/pair.ts';
 import type { MonitorCommands } from '../../gdb/target.ts';
 import type { PerfEvent } from '../../kernel/perf/perf-event.ts';
+import { arm64Registers } from './arm64-registers.ts';
 import type { ModelHost } from './model-host.ts';
 
 /** Commands that a debugger's user gives with "monitor". */
@@ -44,11 +47,18 @@ function registers(host: ModelHost): string {
   let text = '';
   for (const { number, online, registers: own } of host.machine.cpus) {
     const value = (register: number): string => hexPair(own.low(register), own.high(register));
+    const where = `CPU ${number}${online ? '' : ' (offline)'}`;
+    if (host.arch instanceof Arm64Architecture) {
+      const read = (register: number): bigint => joinPair(own.low(register), own.high(register));
+      const all = Object.entries(arm64Registers(read, host.arch.features));
+      text += `${where}: ${all.map(([name, content]) => `${name} ${hex(content)}`).join('  ')}\n`;
+      continue;
+    }
     const addresses = Array.from({ length: breakpointRegisters }, (_, n) => {
       const masked = (own.low(addressMask0 + n) | own.high(addressMask0 + n)) !== 0;
       return `dr${n} ${value(n)}${masked ? ` mask ${value(addressMask0 + n)}` : ''}`;
     });
-    text += `CPU ${number}${online ? '' : ' (offline)'}: ${addresses.join('  ')}  dr6 ${value(dr6)}  dr7 ${value(dr7)}\n`;
+    text += `${where}: ${addresses.join('  ')}  dr6 ${value(dr6)}  dr7 ${value(dr7)}\n`;
   }
   return text;
 }

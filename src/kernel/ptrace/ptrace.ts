@@ -1,12 +1,15 @@
+import { Arm64Architecture } from '../../arch/arm64/arm64-architecture.ts';
+import { assert } from '../../base/assert.ts';
 import { type ErrnoName, errnoValues } from '../../base/errno.ts';
 import { KernelError } from '../../base/kernel-error.ts';
 import type { CloneKind } from '../../machine/kernel-entry.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { Task } from '../../machine/task.ts';
-import { PTRACE_EVENT_STOP } from '../../uapi/ptrace.ts';
+import { NT_ARM_HW_BREAK, NT_ARM_HW_WATCH, PTRACE_EVENT_STOP } from '../../uapi/ptrace.ts';
 import { SIGTRAP } from '../../uapi/signal.ts';
 import type { BreakpointCore } from '../core/breakpoint-core.ts';
 import type { PerfKernel } from '../perf/perf-kernel.ts';
+import { Arm64ThreadBreakpoints, type HwdebugClass } from './arm64-thread-breakpoints.ts';
 import { ThreadDebugRegisters } from './thread-debug-registers.ts';
 import { compatUserAreaPlace, type UserAreaPlace, userAreaPlace } from './user-area.ts';
 
@@ -31,17 +34,21 @@ function refuse(errno: ErrnoName, operation: string, hint: string): never {
 /**
  * ptrace(2), as far as debug registers need it: one task holds another, looks at it while it is stopped, and lets it run.
  * A traced task stops with every signal. The registers belong to the thread: they stay when the tracer goes.
- * docs/spec/04 section 7.
+ * docs/spec/04 section 7; of arm64 docs/spec/05 section 7.
  */
 export class Ptrace {
   readonly #core: BreakpointCore;
   readonly #machine: Machine;
   readonly #tracings: WeakMap<Task, Tracing> = new WeakMap();
-  readonly #registers: WeakMap<Task, ThreadDebugRegisters> = new WeakMap();
+  readonly #registers: WeakMap<Task, ThreadDebugRegisters | Arm64ThreadBreakpoints> = new WeakMap();
+  /** Absent: x86. */
+  readonly #arm64: Arm64Architecture | undefined;
 
   constructor(kernel: PerfKernel, core: BreakpointCore) {
     this.#core = core;
     this.#machine = kernel.machine;
+    const arch = kernel.breakpoints?.arch;
+    this.#arm64 = arch instanceof Arm64Architecture ? arch : undefined;
     kernel.observers.push({
       cloned: (parent, child, kind) => this.#cloned(parent, child, kind),
       executed: (task) => this.#registers.get(task)?.flush(),
@@ -97,7 +104,7 @@ export class Ptrace {
   peekUser(tracer: Task, task: Task, word: UserAreaWord): bigint {
     const place = this.#place(tracer, task, word, 'peekuser');
     if (place.type !== 'debugRegister') return 0n;
-    const value = this.#registersOf(task).peek(place.n);
+    const value = this.#userArea(task).peek(place.n);
     return word.compat === true ? value & 0xffff_ffffn : value;
   }
 
@@ -105,13 +112,14 @@ export class Ptrace {
   pokeUser(tracer: Task, task: Task, word: UserAreaWord, value: bigint): void {
     const place = this.#place(tracer, task, word, 'pokeuser');
     if (place.type === 'debugRegister')
-      this.#registersOf(task).poke(place.n, word.compat === true ? value & 0xffff_ffffn : value);
+      this.#userArea(task).poke(place.n, word.compat === true ? value & 0xffff_ffffn : value);
     else if (word.compat !== true) refuse('EIO', 'ptrace pokeuser', `nothing is at offset ${word.offset}`);
   }
 
   #place(tracer: Task, task: Task, word: UserAreaWord, request: string): UserAreaPlace {
     this.#check(tracer, task, request);
     const { offset } = word;
+    if (this.#arm64 !== undefined) refuse('EIO', `ptrace ${request}`, 'an arm64 task has no user area');
     const place = word.compat === true ? compatUserAreaPlace(offset & 0xffff_ffffn) : userAreaPlace(offset);
     if (place.type === 'outside')
       refuse('EIO', `ptrace ${request}`, `offset ${offset} is misaligned or beyond the user area`);
@@ -123,12 +131,53 @@ export class Ptrace {
       refuse('ESRCH', `ptrace ${request}`, `task ${task.tid} is not stopped by this tracer`);
   }
 
-  #registersOf(task: Task): ThreadDebugRegisters {
+  /**
+   * PTRACE_GETREGSET of NT_ARM_HW_BREAK or NT_ARM_HW_WATCH: at most `lengthBytes`. Throws `KernelError` ESRCH, EINVAL (no
+   * such set, a length that is no multiple of 4).
+   */
+  getRegset(
+    tracer: Task,
+    task: Task,
+    set: { readonly type: number; readonly lengthBytes: number },
+  ): Uint8Array {
+    this.#check(tracer, task, 'getregset');
+    return this.#hwdebug(task, 'getregset', set.type, (state, which) => state.read(which, set.lengthBytes));
+  }
+
+  /** PTRACE_SETREGSET of the same. Throws `KernelError` ESRCH, EINVAL, ENOSPC; what was written before stays. */
+  setRegset(tracer: Task, task: Task, set: { readonly type: number; readonly bytes: Uint8Array }): void {
+    this.#check(tracer, task, 'setregset');
+    this.#hwdebug(task, 'setregset', set.type, (state, which) => state.write(which, set.bytes));
+  }
+
+  #hwdebug<T>(
+    task: Task,
+    request: string,
+    type: number,
+    work: (state: Arm64ThreadBreakpoints, set: HwdebugClass) => T,
+  ): T {
+    const which = type === NT_ARM_HW_BREAK ? 'break' : type === NT_ARM_HW_WATCH ? 'watch' : undefined;
+    const registers = this.#registersOf(task);
+    if (which === undefined || !(registers instanceof Arm64ThreadBreakpoints))
+      refuse('EINVAL', `ptrace ${request}`, `there is no register set 0x${type.toString(16)}`);
+    return work(registers, which);
+  }
+
+  #registersOf(task: Task): ThreadDebugRegisters | Arm64ThreadBreakpoints {
     let registers = this.#registers.get(task);
     if (registers === undefined) {
-      registers = new ThreadDebugRegisters(this.#core, task);
+      registers =
+        this.#arm64 === undefined
+          ? new ThreadDebugRegisters(this.#core, task)
+          : new Arm64ThreadBreakpoints({ core: this.#core, machine: this.#machine, arch: this.#arm64, task });
       this.#registers.set(task, registers);
     }
+    return registers;
+  }
+
+  #userArea(task: Task): ThreadDebugRegisters {
+    const registers = this.#registersOf(task);
+    assert(registers instanceof ThreadDebugRegisters, 'only x86 has a user area');
     return registers;
   }
 
@@ -144,8 +193,12 @@ export class Ptrace {
 
   #cloned(parent: Task, child: Task, _kind: CloneKind): void {
     const registers = this.#registers.get(parent);
-    if (registers !== undefined || parent.debugStatus !== 0)
-      this.#registersOf(child).inheritFrom(parent, registers);
+    // An arm64 child starts without.
+    if (this.#arm64 === undefined && (registers !== undefined || parent.debugStatus !== 0))
+      this.#userArea(child).inheritFrom(
+        parent,
+        registers instanceof ThreadDebugRegisters ? registers : undefined,
+      );
     const tracing = this.#tracings.get(parent);
     if (tracing !== undefined && this.followsFork(parent)) this.#trace(child, tracing);
   }

@@ -2,7 +2,15 @@ import { X86_64_USER_DEBUGREG_OFFSET } from '../../uapi/ptrace.ts';
 import { toInteger } from '../integer.ts';
 import type { LabPtrace, LabUserWord } from '../lab.ts';
 import { nameAddress, resolveAddress, StepError } from '../values.ts';
-import { after, done, type StepContext, type StepHandlers, type StepKeys } from './step-context.ts';
+import { regsetSteps } from './regset-steps.ts';
+import {
+  after,
+  done,
+  type StepContext,
+  type StepHandlers,
+  type StepKeys,
+  traceable,
+} from './step-context.ts';
 
 /** `u_debugreg` for 32-bit callers, and the bytes of the general registers before it. docs/spec/04 section 7. */
 const compatDebugRegisterOffset = 252;
@@ -26,6 +34,12 @@ export function ptraceSteps(context: StepContext, ptrace: LabPtrace): StepHandle
     },
     cont: resume(false),
     singlestep: resume(true),
+    ...(ptrace.readRegset === undefined || ptrace.writeRegset === undefined
+      ? {}
+      : regsetSteps(context, {
+          read: ptrace.readRegset.bind(ptrace),
+          write: ptrace.writeRegset.bind(ptrace),
+        })),
     pokeuser: (keys) => {
       const { value } = keys;
       const integer = toInteger(value) ?? resolveAddress(context.lab, String(value));
@@ -43,11 +57,6 @@ export function ptraceSteps(context: StepContext, ptrace: LabPtrace): StepHandle
       });
     },
   };
-}
-
-function traceable(keys: StepKeys): string {
-  if (keys.task === 'self') throw new StepError('the runner does not trace itself');
-  return String(keys.task);
 }
 
 /** The word of the user area that a step means. */

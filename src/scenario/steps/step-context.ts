@@ -35,6 +35,12 @@ export function after<T, U>(value: Awaitable<T>, next: (value: T) => U): Awaitab
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
+/** The task of a step on a tracee. */
+export function traceable(keys: StepKeys): string {
+  if (keys.task === 'self') throw new StepError('the runner does not trace itself');
+  return String(keys.task);
+}
+
 /** Eight bytes that hold `value`, as an argument that is passed by pointer. */
 export function pointerTo(value: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
