@@ -107,7 +107,14 @@ export function checkAttr(
       refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
   }
   if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n, limits);
+  if ((sampleType & PERF_SAMPLE_STACK_USER) !== 0) {
+    const stack = attr.sampleStackUser ?? 0;
+    if (stack >= stackBytesMax || stack % 8 !== 0)
+      refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
+  }
   if ((sampleType & PERF_SAMPLE_REGS_INTR) !== 0) checkRegisters(attr.sampleRegsIntr ?? 0n, limits);
+  if ((sampleType & PERF_SAMPLE_WEIGHT) !== 0 && (sampleType & PERF_SAMPLE_WEIGHT_STRUCT) !== 0)
+    refuse('EINVAL', 'WEIGHT with WEIGHT_STRUCT');
   if (attr.inheritThread === true && attr.inherit !== true)
     refuse('EINVAL', 'inherit_thread without inherit');
   if (attr.removeOnExec === true && attr.enableOnExec === true)
