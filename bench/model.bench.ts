@@ -3,12 +3,15 @@
 // Run: npm run build && node --expose-gc --max-old-space-size=12000 dist/bench/model.bench.js [--small]
 import { fileURLToPath } from 'node:url';
 import { ModelHost } from '#dist/hosts/model/model-host.js';
+import { ModelLabMaker } from '#dist/hosts/model/model-lab.js';
 import { openEvent } from '#dist/kernel/perf/open.js';
 import type { PerfEvent } from '#dist/kernel/perf/perf-event.js';
 import { ConstraintTable } from '#dist/kernel/pmu/constraint-table.js';
 import { TaskSlots } from '#dist/kernel/pmu/task-slots.js';
 import { type AccessTrace, AccessTraceBuilder, accessKinds } from '#dist/machines/sim/access-trace.js';
 import type { SimTask } from '#dist/machines/sim/sim-task.js';
+import { abilities, firstAbilities } from '#dist/scenario/fuzz/abilities.js';
+import { fuzz } from '#dist/scenario/fuzz/fuzz.js';
 import { PERF_TYPE_BREAKPOINT } from '#dist/uapi/perf-event-attr.js';
 import { type NaiveEntry, NaiveTable } from './naive-table.ts';
 import { recordTrace, syntheticTrace } from './recorded-trace.ts';
@@ -20,6 +23,8 @@ export interface ModelBenchOptions {
   readonly cycles: number;
   readonly rounds: number;
   readonly threads: number;
+  /** Random scenarios a round. */
+  readonly fuzzScenarios: number;
   readonly accesses: number;
   /** Recorded by valgrind if it is there; otherwise the trace is synthetic. */
   readonly record: boolean;
@@ -32,6 +37,7 @@ export const fullBench: Omit<ModelBenchOptions, 'print'> = {
   cycles: 20_000,
   rounds: 9,
   threads: 512,
+  fuzzScenarios: 200,
   accesses: 10_000_000,
   record: true,
 };
@@ -42,6 +48,7 @@ export const smallBench: Omit<ModelBenchOptions, 'print'> = {
   cycles: 100,
   rounds: 3,
   threads: 16,
+  fuzzScenarios: 3,
   accesses: 20_000,
   record: false,
 };
@@ -369,6 +376,28 @@ function switches(options: ModelBenchOptions): void {
   );
 }
 
+/** Random scenarios a second with what the fuzzer could at first and with all it can: no less than half is wanted. */
+async function fuzzing({ rounds, fuzzScenarios, print }: ModelBenchOptions): Promise<void> {
+  const cases = [
+    { name: 'first', abilities: firstAbilities, samples: [] as number[] },
+    { name: 'all', abilities, samples: [] as number[] },
+  ];
+  for (let round = -1; round < rounds; round++)
+    for (const { abilities, samples } of cases) {
+      const start = nowNs();
+      const { counts } = await fuzz({
+        ...{ seed: round + 2, steps: 24, scenarios: fuzzScenarios, abilities },
+        maker: new ModelLabMaker({ verify: true }),
+      });
+      if (round >= 0) samples.push((counts.steps * 1e9) / (nowNs() - start));
+    }
+  const [first, all] = cases.map(({ samples }) => median(samples));
+  const told = cases.map(({ name, samples }) => `${median(samples).toFixed(0)} ${name} (${spread(samples)})`);
+  print(
+    `Fuzzing on the model alone, steps a second by abilities: ${told.join(', ')}; ratio ${((all ?? 0) / (first ?? 1)).toFixed(2)}`,
+  );
+}
+
 /** Runs everything and prints its tables. */
 export async function runModelBench(options: ModelBenchOptions): Promise<void> {
   hits(options);
@@ -376,6 +405,7 @@ export async function runModelBench(options: ModelBenchOptions): Promise<void> {
   switches(options);
   naiveAgainstOurs(options);
   inheritCurve(options);
+  await fuzzing(options);
   await misses(options);
   options.print('');
   curve(options);

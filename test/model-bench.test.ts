@@ -13,6 +13,7 @@ describe('the benchmark of the model', () => {
       'naive: walks',
       'ours: histograms',
       'a thread that inherits four breakpoints',
+      'Fuzzing on the model alone',
       'bare walk',
       ', 0 hits;',
       'other tasks   CPUs',

@@ -14,8 +14,8 @@ import { softwareEvents } from './abilities/software-events.ts';
 import { tasks } from './abilities/tasks.ts';
 import type { Ability } from './ability.ts';
 
-/** All that the fuzzer tries. A new ability is a file in `abilities/` and a word here. */
-export const abilities: readonly Ability[] = [
+/** Breakpoints, groups and counting, before there were rings, signals, rights, bpf and ptrace: what a speed is held against. */
+export const firstAbilities: readonly Ability[] = [
   tasks,
   accesses,
   attrFields,
@@ -23,6 +23,11 @@ export const abilities: readonly Ability[] = [
   control,
   reads,
   softwareEvents,
+];
+
+/** All that the fuzzer tries. A new ability is a file in `abilities/` and a word here. */
+export const abilities: readonly Ability[] = [
+  ...firstAbilities,
   bpf,
   signals,
   attrBytes,

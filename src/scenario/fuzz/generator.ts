@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { spawn } from './abilities/tasks.ts';
-import { abilities } from './abilities.ts';
-import type { StepKind } from './ability.ts';
+import { abilities as allAbilities } from './abilities.ts';
+import type { Ability, StepKind } from './ability.ts';
 import { Dice, seedOf } from './dice.ts';
 import type { FuzzScenario, FuzzStep } from './fuzz-scenario.ts';
 import { World } from './world.ts';
@@ -14,6 +14,8 @@ export interface GeneratorOptions {
   readonly steps: number;
   /** CPUs that scenarios may use; default 2. */
   readonly cpus?: number;
+  /** What is tried; default everything. */
+  readonly abilities?: readonly Ability[];
 }
 
 /** How much more or less likely something is in one scenario than in all: see {@link ScenarioGenerator}. */
@@ -38,7 +40,7 @@ export class ScenarioGenerator {
 
   /** The `index`-th scenario, from 0. */
   scenario(index: number): FuzzScenario {
-    const { seed, steps: length, cpus: cpusMax = 2 } = this.#options;
+    const { seed, steps: length, cpus: cpusMax = 2, abilities = allAbilities } = this.#options;
     const dice = new Dice(seedOf(seed, index));
     const cpus = dice.chance(oneCpuShare) ? 1 : cpusMax;
     const fields = abilities.flatMap(({ attrFields = [] }) => attrFields);
