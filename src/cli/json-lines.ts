@@ -1,8 +1,9 @@
 import { hex } from '../base/hex.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import type { WatchCounts } from '../watch/arm.ts';
-import type { CodeAccess } from '../watch/code-sites.ts';
+import type { CodeAccess, CodeSites } from '../watch/code-sites.ts';
 import type { Hit } from '../watch/hit-reader.ts';
+import type { PlannedWatch } from '../watch/plan.ts';
 import type { SiteTotal } from '../watch/totals.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
 import type { ArmedInfo, EndReason, WatchSession } from '../watch/watch-session.ts';
@@ -13,9 +14,16 @@ import { valueFormats } from './value-formats.ts';
 // CLOCK_MONOTONIC as strings. Hits are built from parts that are kept per site, thread and watch: a line costs a
 // concatenation.
 
+/** What a line of a hit needs of where the hit comes from: a session, or a recording. */
+export interface HitOrigin {
+  readonly info: { readonly watches: readonly PlannedWatch[] };
+  readonly sites: Pick<CodeSites, 'frames'>;
+  nameOf(address: bigint): string | undefined;
+}
+
 /** Builds the lines of hits. */
 export class HitJson {
-  readonly #session: WatchSession;
+  readonly #session: HitOrigin;
   readonly #code: WeakMap<CodeAccess, string> = new WeakMap();
   readonly #watches: readonly string[];
   readonly #comms: Map<string, string> = new Map();
@@ -23,7 +31,7 @@ export class HitJson {
   readonly #asm: boolean;
   readonly #formats: readonly ValueFormat[];
 
-  constructor(session: WatchSession, options: { readonly asm: boolean; readonly raw?: boolean }) {
+  constructor(session: HitOrigin, options: { readonly asm: boolean; readonly raw?: boolean }) {
     this.#session = session;
     this.#asm = options.asm;
     this.#formats = valueFormats(session, options);

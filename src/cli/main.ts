@@ -152,6 +152,25 @@ async function main(): Promise<number> {
       status = resolveCommand(expr, file, flags);
     });
   program
+    .command('script')
+    .description('a recording as the text of `perf script`, which many tools take')
+    .argument('<file>', 'a recording')
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .action(async (file: string, flags: object) => {
+      const { exportCommand } = await import('./export-command.ts');
+      status = exportCommand(file, { ...flags, as: 'script' });
+    });
+  program
+    .command('export')
+    .description('a recording for another tool')
+    .argument('<file>', 'a recording')
+    .requiredOption('--as <format>', 'perf, firefox, pprof, perfetto, collapsed, csv, jsonl, script')
+    .requiredOption('-o, --output <file>', 'where to')
+    .action(async (file: string, flags: object) => {
+      const { exportCommand } = await import('./export-command.ts');
+      status = exportCommand(file, flags);
+    });
+  program
     .command('run')
     .description('run scenarios: scripts of tasks, breakpoints and accesses with what must come of them')
     .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import type { ByteSink } from '../base/byte-source.ts';
-import { SessionRecorder } from '../formats/session-recorder.ts';
+import { type RecordingPlace, SessionRecorder } from '../formats/session-recorder.ts';
 import type { HitBatch } from '../ring/hit-columns.ts';
 import type { WatchSession } from '../watch/watch-session.ts';
 import { parseDuration } from './durations.ts';
@@ -45,6 +45,18 @@ export async function recordCommand(
   return 1;
 }
 
+function machineOf(): RecordingPlace['machine'] {
+  const cpus = os.cpus();
+  const [first] = cpus;
+  return {
+    hostname: os.hostname(),
+    release: os.release(),
+    arch: os.machine(),
+    ...(first === undefined ? {} : { cpu: first.model }),
+    cpus: cpus.length,
+  };
+}
+
 /** Records what a session gives. */
 class RecordingTap implements BatchTap {
   readonly #file: RecordingFile;
@@ -67,7 +79,7 @@ class RecordingTap implements BatchTap {
     this.#session = session;
     this.#file.begin();
     this.#recorder = new SessionRecorder(session, this.#file satisfies ByteSink, {
-      machine: { hostname: os.hostname(), release: os.release(), arch: os.machine(), cpus: os.cpus().length },
+      machine: machineOf(),
       tool: toolName(),
       command: process.argv.slice(2),
       wallClockNs: BigInt(Date.now()) * 1_000_000n - (process.hrtime.bigint() - session.info.sinceNs),

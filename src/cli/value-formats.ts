@@ -3,7 +3,7 @@ import type { WatchSession } from '../watch/watch-session.ts';
 
 /** How the values of each watch are written. */
 export function valueFormats(
-  session: WatchSession,
+  session: Pick<WatchSession, 'nameOf'> & { readonly info: Pick<WatchSession['info'], 'watches'> },
   options: { readonly raw?: boolean },
 ): readonly ValueFormat[] {
   return session.info.watches.map((watch) =>

@@ -35,6 +35,8 @@ export interface RecordingHeader {
     readonly hostname?: string;
     readonly release?: string;
     readonly arch?: string;
+    /** The CPU's name. */
+    readonly cpu?: string;
     readonly cpus: number;
   };
   /** "trapline 0.1.0". */
@@ -239,6 +241,7 @@ function parseHeader(fields: Fields): RecordingHeader {
       hostname: optionalText(machine, 'hostname'),
       release: optionalText(machine, 'release'),
       arch: optionalText(machine, 'arch'),
+      cpu: optionalText(machine, 'cpu'),
       cpus: count(machine, 'cpus'),
     }),
     tool: text(fields, 'tool'),
