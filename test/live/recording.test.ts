@@ -58,7 +58,7 @@ describeWith(['gcc', 'breakpoints'], 'a recording of a program', () => {
   });
 
   test('has the stacks with -s, and the budgets and conditions of watch hold', async () => {
-    const program = programs.build('steady', { as: 'steady-frames', flags: ['-fno-omit-frame-pointer', '-mno-omit-leaf-frame-pointer'] });
+    const program = programs.build('steady', { as: 'steady-frames', flags: ['-O0'] });
     const file = path.join(programs.folder, 'steady.trapline');
     const { status } = await trapline([
       'record',
