@@ -99,13 +99,6 @@ export function checkAttr(
   }
   if ((sampleType & PERF_SAMPLE_BRANCH_STACK) !== 0 && !kernelAllowed && kernelBranches(attr))
     refuse('EACCES', 'branches of the kernel, or of a hypervisor, need the right to the kernel');
-  if ((sampleType & PERF_SAMPLE_WEIGHT) !== 0 && (sampleType & PERF_SAMPLE_WEIGHT_STRUCT) !== 0)
-    refuse('EINVAL', 'WEIGHT with WEIGHT_STRUCT');
-  if ((sampleType & PERF_SAMPLE_STACK_USER) !== 0) {
-    const stack = attr.sampleStackUser ?? 0;
-    if (stack >= stackBytesMax || stack % 8 !== 0)
-      refuse('EINVAL', 'sample_stack_user is below 65535 and a multiple of 8');
-  }
   if ((sampleType & PERF_SAMPLE_REGS_USER) !== 0) checkRegisters(attr.sampleRegsUser ?? 0n, limits);
   if ((sampleType & PERF_SAMPLE_STACK_USER) !== 0) {
     const stack = attr.sampleStackUser ?? 0;
