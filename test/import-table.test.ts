@@ -63,7 +63,7 @@ const table: Readonly<
   'hosts/live': { may: ['base', 'uapi', 'ring', 'bpf', 'surface', 'linux', 'scenario'], node: true },
   symbols: { may: ['base'] },
   watch: {
-    may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols', 'bpf'],
+    may: ['base', 'uapi', 'ring', 'arch', 'arch/x86', 'surface', 'symbols', 'bpf', 'gdb'],
     packages: ['iced-x86'],
   },
   formats: {

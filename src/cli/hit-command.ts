@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { codeText } from './code-text.ts';
 import { valueFormats } from './value-formats.ts';
 
@@ -12,11 +12,11 @@ import { valueFormats } from './value-formats.ts';
  */
 export class HitCommand {
   readonly #command: string;
-  readonly #session: WatchSession;
+  readonly #session: HitSource;
   readonly #formats: ReturnType<typeof valueFormats>;
   #failures = 0;
 
-  constructor(command: string, session: WatchSession) {
+  constructor(command: string, session: HitSource) {
     this.#command = command;
     this.#session = session;
     this.#formats = valueFormats(session, {});
@@ -45,7 +45,7 @@ export class HitCommand {
       TRAPLINE_PID: String(hit.pid),
       TRAPLINE_TID: String(hit.tid),
       TRAPLINE_COMM: hit.comm,
-      TRAPLINE_CPU: String(hit.cpu),
+      TRAPLINE_CPU: String(hit.cpu ?? ''),
       TRAPLINE_WATCH: watch.text,
       TRAPLINE_ADDRESS: hex(watch.address),
       TRAPLINE_ACCESS: code.access,

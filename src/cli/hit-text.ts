@@ -1,7 +1,7 @@
 import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
+import type { ArmedInfo, HitSource } from '../watch/hit-source.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
-import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
 import { codeText, inlinedText } from './code-text.ts';
 import { printable } from './printable.ts';
 import { valueFormats } from './value-formats.ts';
@@ -12,9 +12,11 @@ const valueWidth = 18;
 /** The lines above the hits: what is armed, what is left out, the titles of the columns. */
 export function armedText(info: ArmedInfo): string[] {
   const where =
-    info.pid === undefined
-      ? `on CPU ${info.cpus.join(', ')}`
-      : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
+    info.remote !== undefined
+      ? `in ${info.threads} ${info.threads === 1 ? info.remote.threads.slice(0, -1) : info.remote.threads}`
+      : info.pid === undefined
+        ? `on CPU ${info.cpus.join(', ')}`
+        : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
   const lines = info.notes.map((note) => `# ${printable(note)}`);
   for (const watch of info.watches) {
     const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
@@ -27,7 +29,8 @@ export function armedText(info: ArmedInfo): string[] {
     );
   }
   lines.push(...judgingText(info));
-  lines.push(`# ${info.kernel}, ${info.kernelMode ? 'user and kernel mode' : 'user mode'}`);
+  if (info.remote !== undefined) lines.push(`# ${info.kernel}`);
+  else lines.push(`# ${info.kernel}, ${info.kernelMode ? 'user and kernel mode' : 'user mode'}`);
   return lines;
 }
 
@@ -68,7 +71,7 @@ export function hitTitles(watchWidth: number, options: { readonly values?: boole
 
 /** Builds the lines of hits as a person reads them. */
 export class HitText {
-  readonly #session: WatchSession;
+  readonly #session: HitSource;
   readonly #startNs: bigint;
   readonly #asm: boolean;
   readonly #stacks: boolean;
@@ -77,7 +80,7 @@ export class HitText {
   readonly watchWidth: number;
 
   constructor(
-    session: WatchSession,
+    session: HitSource,
     options: {
       readonly startNs: bigint;
       readonly asm: boolean;
@@ -110,7 +113,7 @@ export class HitText {
   line(hit: Hit): string {
     const { code } = hit;
     const task = `${hit.comm === '' ? '?' : printable(hit.comm)}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
-    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${String(hit.cpu).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${this.#valueOf(hit)}${codeText(code.location)}`;
+    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${(hit.cpu === undefined ? '?' : String(hit.cpu)).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${this.#valueOf(hit)}${codeText(code.location)}`;
     if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
     if (hit.count > 1) line += `  x${hit.count}`;
     if (!this.#stacks) return line;

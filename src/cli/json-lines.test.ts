@@ -4,8 +4,9 @@ import type { CodeLocation } from '../symbols/code-location.ts';
 import type { TypeDescription } from '../symbols/types.ts';
 import type { CodeAccess } from '../watch/code-sites.ts';
 import type { Hit } from '../watch/hit-reader.ts';
+import type { ArmedInfo } from '../watch/hit-source.ts';
 import type { PlannedWatch } from '../watch/plan.ts';
-import type { ArmedInfo, WatchSession } from '../watch/watch-session.ts';
+import type { WatchSession } from '../watch/watch-session.ts';
 import { armedJson, countsJson, endedJson, HitJson, lostJson, summaryJson } from './json-lines.ts';
 
 /** Text that breaks what is put together by hand. */

@@ -1,12 +1,12 @@
 import { hex } from '../base/hex.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import type { WatchCounts } from '../watch/arm.ts';
-import type { CodeAccess, CodeSites } from '../watch/code-sites.ts';
+import type { CodeAccess } from '../watch/code-sites.ts';
 import type { Hit } from '../watch/hit-reader.ts';
+import type { ArmedInfo, EndReason, HitSites, HitSource } from '../watch/hit-source.ts';
 import type { PlannedWatch } from '../watch/plan.ts';
 import type { SiteTotal } from '../watch/totals.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
-import type { ArmedInfo, EndReason, WatchSession } from '../watch/watch-session.ts';
 import { shortFile } from './code-text.ts';
 import { valueFormats } from './value-formats.ts';
 
@@ -17,7 +17,7 @@ import { valueFormats } from './value-formats.ts';
 /** What a line of a hit needs of where the hit comes from: a session, or a recording. */
 export interface HitOrigin {
   readonly info: { readonly watches: readonly PlannedWatch[] };
-  readonly sites: Pick<CodeSites, 'frames'>;
+  readonly sites: Pick<HitSites, 'frames'>;
   nameOf(address: bigint): string | undefined;
 }
 
@@ -43,7 +43,7 @@ export class HitJson {
   /** One line, without the newline. */
   line(hit: Hit): string {
     const count = hit.count > 1 ? `,"count":${hit.count}` : '';
-    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
+    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu ?? null},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
   }
 
   /** The fields of a hit's value; none where values are not recorded. */
@@ -148,7 +148,7 @@ export function endedJson(
 
 /** What the last line holds. */
 export interface SummaryFields {
-  readonly session: WatchSession;
+  readonly session: HitSource;
   readonly hits: number;
   readonly sites: readonly SiteTotal[];
   readonly names: ReadonlyMap<number, string>;
@@ -180,7 +180,7 @@ export function summaryJson(fields: SummaryFields): string {
 
 /** One object for `stat --json`: a watch, its counts, and hits a thread where asked for. */
 export function countsJson(
-  session: WatchSession,
+  session: HitSource,
   counts: readonly WatchCounts[],
   more: object,
   threads?: (watch: number) => object[],

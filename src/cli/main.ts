@@ -23,6 +23,9 @@ and then, if wanted, /LEN (bytes; default: the symbol's size, or 4) and :w, :rw 
 TASK.data+8/4:w, TASK.code0:x, sym:NAME or an address, and -p and -t take a task's name. The steps that make tasks run
 first, then the watches are armed, then the other steps run; what they expect is not judged.
 
+--remote watches what a GDB stub serves (QEMU -s, gdbserver, kgdb, OpenOCD, vgdb): each hit stops it, is shown, and lets
+it run on. It runs from the moment that the watches are armed, and when the watch ends. A serial line: '| socat - /dev/ttyS0,raw'.
+
 A command shares standard output with the hits: -o FILE keeps them apart. When a budget is
 spent, trapline waits for the command to end, and ends with its exit status.`;
 
@@ -57,6 +60,8 @@ function withTarget(command: Command): Command {
     .option('-a, --all-cpus', 'whole CPUs, all of them (root)')
     .option('-C, --cpus <list>', 'whole CPUs, these: 0,2-3 (root)')
     .option('--on <model> <scenario>', 'the tasks of a scenario, on our own kernel')
+    .option('--remote <stub>', "behind a stub of the GDB protocol: HOST:PORT, unix:PATH or '| COMMAND'")
+    .option('--symbols <file>', 'with --remote: the program or kernel that its target runs, for names')
     .option('--user-only', 'leave accesses in kernel mode out')
     .option('--for <time>', 'end after so long: 500ms, 2s, 1m; the target runs on')
     .option('--json', 'JSON lines')
@@ -66,7 +71,9 @@ function withTarget(command: Command): Command {
 /** The options of commands that see every hit. */
 function withHits(command: Command): Command {
   return command
-    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
+    .usage(
+      'WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | --remote STUB | -- COMMAND ARGS...) [options]',
+    )
     .option('-s, --stacks', 'record call stacks')
     .option('--asm', 'show the accessing instruction')
     .option('--raw', 'show values as bytes, in the order of memory')
@@ -133,7 +140,9 @@ async function main(): Promise<number> {
       status = reportCommand(file, flags);
     });
   withTarget(program.command('stat').description('count accesses'))
-    .usage('WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | -- COMMAND ARGS...) [options]')
+    .usage(
+      'WHAT... (-p PID | -t TID | -a | -C LIST | --on model SCENARIO | --remote STUB | -- COMMAND ARGS...) [options]',
+    )
     .option('--per-thread', 'by thread')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {

@@ -3,7 +3,7 @@ import os from 'node:os';
 import type { ByteSink } from '../base/byte-source.ts';
 import { type RecordingPlace, SessionRecorder } from '../formats/session-recorder.ts';
 import type { HitBatch } from '../ring/hit-columns.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { parseDuration } from './durations.ts';
 import { UsageError } from './errors.ts';
 import { oneLine } from './printable.ts';
@@ -61,7 +61,7 @@ function machineOf(): RecordingPlace['machine'] {
 class RecordingTap implements BatchTap {
   readonly #file: RecordingFile;
   readonly #options: { readonly flushMs: number; readonly stacks: boolean };
-  #session: WatchSession | undefined;
+  #session: HitSource | undefined;
   #recorder: SessionRecorder | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -75,7 +75,7 @@ class RecordingTap implements BatchTap {
     return this.#recorder !== undefined;
   }
 
-  begin(session: WatchSession): void {
+  begin(session: HitSource): void {
     this.#session = session;
     this.#file.begin();
     this.#recorder = new SessionRecorder(session, this.#file satisfies ByteSink, {

@@ -3,7 +3,8 @@ import { readHits } from '../formats/read-hits.ts';
 import type { RecordingHeader } from '../formats/recording-entries.ts';
 import type { ReadResult, RecordingTables } from '../formats/recording-reader.ts';
 import { TextSink } from '../formats/text-sink.ts';
-import type { ArmedInfo, EndReason } from '../watch/watch-session.ts';
+import { unknownCpu } from '../ring/hit-columns.ts';
+import type { ArmedInfo, EndReason } from '../watch/hit-source.ts';
 import { armedJson, endedJson, HitJson, lostJson } from './json-lines.ts';
 
 /** A recording as the lines of `trapline watch --json -s` (docs/hit.schema.json), a line each hit; without the summary. */
@@ -43,7 +44,8 @@ export function writeRecordedJsonLines(source: ByteSource, sink: ByteSink): Read
       const { pid, tid, comm, cpu, stack } = access;
       while (waiting[0] !== undefined && waiting[0].timeNs <= timeNs) out.write(`${waiting.shift()?.line}\n`);
       const line = lines?.line({
-        ...{ timeNs, pid, tid, comm, cpu, stack, count: 1 },
+        ...{ timeNs, pid, tid, comm, stack, count: 1 },
+        cpu: cpu === unknownCpu ? undefined : cpu,
         watch: header.watches[site.watch]!, // checked by the reader
         watchNumber: site.watch,
         code: site.code,

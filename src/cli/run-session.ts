@@ -4,6 +4,7 @@ import { symbolResources } from '../api/symbol-resources.ts';
 import type { ModelScenario } from '../hosts/model/model-scenario.ts';
 import type { Surface } from '../surface/surface.ts';
 import type { JudgingOptions } from '../watch/conditions/judging.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { parseWatchRequest } from '../watch/watch-request.ts';
 import { type SessionOptions, WatchSession } from '../watch/watch-session.ts';
 import { parseDuration } from './durations.ts';
@@ -20,11 +21,15 @@ export interface SessionFlags extends TargetFlags {
   readonly output?: string;
   /** "model" and a scenario, joined. */
   readonly on?: string;
+  /** Where a stub is. */
+  readonly remote?: string;
+  /** A file with the names of its target. */
+  readonly symbols?: string;
 }
 
 /** A session as a command runs it: with its output, and ended by `--for`, Ctrl-C and the like. */
 export interface RunningSession {
-  readonly session: WatchSession;
+  readonly session: HitSource;
   readonly out: Output;
   /** The time that hits are told in, in nanoseconds. */
   now(): bigint;
@@ -40,6 +45,12 @@ export async function openSession(
   more: Pick<SessionOptions, 'stacks' | 'values' | 'countOnly' | keyof JudgingOptions>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
+  if (flags.symbols !== undefined && flags.remote === undefined)
+    throw new UsageError('--symbols is for --remote: names of a process come from its own files');
+  if (flags.remote !== undefined) {
+    const { openRemoteSession } = await import('./remote-session.ts');
+    return openRemoteSession(requests, { ...flags, remote: flags.remote }, command, more);
+  }
   // Loaded only when it is asked for: a live watch is armed the sooner.
   const model = flags.on === undefined ? undefined : await import('./model-session.ts');
   let scenario: ModelScenario | undefined;

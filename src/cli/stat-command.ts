@@ -1,12 +1,13 @@
+import fs from 'node:fs';
 import { hex } from '../base/hex.ts';
 import { HitReader } from '../watch/hit-reader.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { Totals } from '../watch/totals.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
 import { shellStatus } from './exit-status.ts';
 import { armedText } from './hit-text.ts';
 import { armedJson, countsJson } from './json-lines.ts';
 import type { Output } from './output.ts';
-import { printable } from './printable.ts';
+import { oneLine, printable } from './printable.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
 import { table } from './summary-text.ts';
 
@@ -53,12 +54,16 @@ export async function statCommand(
   if (flags.json === true) writeJson(out, report, status);
   else writeText(out, report);
   out.flush();
-  session.close();
+  await session.close();
+  if (session.problem !== undefined) {
+    fs.writeSync(2, `trapline: ${oneLine(session.problem)}\n`);
+    return 1;
+  }
   return status ?? 0;
 }
 
 interface StatReport {
-  readonly session: WatchSession;
+  readonly session: HitSource;
   readonly totals: Totals;
   readonly names: ReadonlyMap<number, string>;
   readonly elapsedNs: bigint;

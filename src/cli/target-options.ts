@@ -20,7 +20,7 @@ export function targetOf(flags: TargetFlags, command: readonly string[] | undefi
   );
   if (given.length === 0)
     throw new UsageError(
-      'whom to watch? give -p PID, -t TID, -a, -C LIST, --on model SCENARIO, or -- COMMAND ARGS...',
+      'whom to watch? give -p PID, -t TID, -a, -C LIST, --on model SCENARIO, --remote STUB, or -- COMMAND ARGS...',
     );
   if (given.length > 1) throw new UsageError('-p, -t, -a, -C and -- COMMAND exclude each other');
   if (flags.pid !== undefined) return { type: 'process', pid: parseCount(flags.pid, 'process id') };

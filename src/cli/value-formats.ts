@@ -1,9 +1,9 @@
+import type { HitSource } from '../watch/hit-source.ts';
 import { type ValueFormat, valueFormat } from '../watch/values/value-format.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
 
 /** How the values of each watch are written. */
 export function valueFormats(
-  session: Pick<WatchSession, 'nameOf'> & { readonly info: Pick<WatchSession['info'], 'watches'> },
+  session: Pick<HitSource, 'nameOf'> & { readonly info: Pick<HitSource['info'], 'watches'> },
   options: { readonly raw?: boolean },
 ): readonly ValueFormat[] {
   return session.info.watches.map((watch) =>

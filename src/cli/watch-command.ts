@@ -1,14 +1,15 @@
+import fs from 'node:fs';
 import tty from 'node:tty';
 import type { HitBatch } from '../ring/hit-columns.ts';
 import { HitReader, type HitReaderItem } from '../watch/hit-reader.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { Totals } from '../watch/totals.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
 import { parseCount, parseRate } from './durations.ts';
 import { shellStatus } from './exit-status.ts';
 import { HitCommand } from './hit-command.ts';
 import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
 import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
-import { printable } from './printable.ts';
+import { oneLine, printable } from './printable.ts';
 import { Progress } from './progress.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
 import { summaryText } from './summary-text.ts';
@@ -29,7 +30,7 @@ export interface WatchFlags extends SessionFlags {
 /** Takes the batches of a session besides the command's own output. */
 export interface BatchTap {
   /** The session is open. */
-  begin(session: WatchSession): void;
+  begin(session: HitSource): void;
   /** A batch, before its notices are applied to the session's names. */
   batch(batch: HitBatch): void;
   lost(timeNs: bigint, lost: number): void;
@@ -149,12 +150,16 @@ export async function watchCommand(
     for (const line of summaryText(summary)) out.line(line);
   }
   out.flush();
-  session.close();
+  await session.close();
+  if (session.problem !== undefined) {
+    fs.writeSync(2, `trapline: ${oneLine(session.problem)}\n`);
+    return 1;
+  }
   return session.launched === undefined ? 0 : shellStatus(await session.launched.ended);
 }
 
 /** What the totals do not say. */
-function unreported(session: WatchSession, then: HitCommand | undefined): string[] {
+function unreported(session: HitSource, then: HitCommand | undefined): string[] {
   const lines: string[] = [];
   if (session.undecided > 0)
     lines.push(`${session.undecided} hits could not be judged: a value was not known; they are not reported`);

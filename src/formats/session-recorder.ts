@@ -2,7 +2,7 @@ import type { ByteSink } from '../base/byte-source.ts';
 import { hex } from '../base/hex.ts';
 import { type HitBatch, hitFlags, type RingNotice, valueFlags } from '../ring/hit-columns.ts';
 import type { Mapping } from '../symbols/maps.ts';
-import type { WatchSession } from '../watch/watch-session.ts';
+import type { HitSource } from '../watch/hit-source.ts';
 import { TupleTable } from './access-table.ts';
 import { entryText, type RecordingHeader } from './recording-entries.ts';
 import { continuesCopyFlag } from './recording-format.ts';
@@ -18,7 +18,7 @@ const valueBits = valueFlags.source | valueFlags.exact | valueFlags.before | val
  * process may be gone when the recording is read.
  */
 export class SessionRecorder {
-  readonly #session: WatchSession;
+  readonly #session: HitSource;
   readonly #writer: RecordingWriter;
   /** (tid, cpu, site, stack, watch) to the number of the access entry. */
   readonly #accesses = new TupleTable();
@@ -32,7 +32,7 @@ export class SessionRecorder {
   #stackCount: number = 0;
   #lost: number = 0;
 
-  constructor(session: WatchSession, sink: ByteSink, place: RecordingPlace) {
+  constructor(session: HitSource, sink: ByteSink, place: RecordingPlace) {
     this.#session = session;
     this.#writer = new RecordingWriter(sink);
     const { kernel, watches, pid, comm, sinceNs, threads, cpus, kernelMode, notes } = session.info;
@@ -206,7 +206,7 @@ export class SessionRecorder {
   /** The code that a process has mapped when it is first seen. */
   #mappings(pid: number, timeNs: bigint): void {
     this.#mappedPids.add(pid);
-    for (const mapping of this.#session.sites.space(pid).mappings())
+    for (const mapping of this.#session.sites.space?.(pid).mappings() ?? [])
       if (mapping.executable) this.#mapping(pid, timeNs, mapping);
   }
 
@@ -220,7 +220,7 @@ export class SessionRecorder {
       inode === 0n
         ? undefined
         : this.#session.sites
-            .space(pid)
+            .space?.(pid)
             .modules()
             .find((each) => each.path === path);
     const buildId = module?.file?.buildId;

@@ -30,7 +30,14 @@ const dataBytesMax = 0x100000;
 /** What a stub takes that says nothing. */
 const packetBytesDefault = 400;
 const sendsMost = 3;
-const ourFeatures: readonly string[] = ['multiprocess+', 'swbreak+', 'hwbreak+', 'vContSupported+'];
+/** "xmlRegisters": gdbserver describes the registers of x86 to nobody else. */
+const ourFeatures: readonly string[] = [
+  'multiprocess+',
+  'swbreak+',
+  'hwbreak+',
+  'vContSupported+',
+  'xmlRegisters=i386',
+];
 
 interface Pending {
   readonly resolve: (data: Uint8Array) => void;
@@ -39,6 +46,8 @@ interface Pending {
   /** A target that runs answers when it stops. */
   readonly running: boolean;
   sends: number;
+  /** The peer has taken the question: what came before is no answer to it. */
+  taken: boolean;
   cancelTimer: () => void;
 }
 
@@ -183,17 +192,21 @@ export class GdbClient {
     return data.length === 0 ? 'unknown' : 'done';
   }
 
-  /** Lets everything run, until it stops. */
-  async run(): Promise<StopReply> {
-    return this.#resume(this.#continues === 'vCont' ? 'vCont;c' : 'c');
+  /** Lets everything run, until it stops. `signal` (GDB's number) is delivered to a thread first; 0: none. */
+  async run(
+    deliver: { readonly signal: number; readonly thread?: ThreadId | undefined } = { signal: 0 },
+  ): Promise<StopReply> {
+    const { signal, thread } = deliver;
+    if (signal === 0) return this.#resume(this.#continues === 'vCont' ? 'vCont;c' : 'c');
+    const digits = signal.toString(16).padStart(2, '0');
+    if (this.#continues === 'c' || thread === undefined) return this.#resume(`C${digits}`);
+    return this.#resume(`vCont;C${digits}:${this.formatThread(thread)};c`);
   }
 
   /** One instruction of one thread, the others standing. Throws `PeerError` if the stub has no steps. */
   async step(thread: ThreadId | undefined): Promise<StopReply> {
     if (this.#continues === 'vCont' && this.#steps) {
-      const id =
-        thread === undefined ? '' : `:${formatThreadId(thread, { multiprocess: this.has('multiprocess') })}`;
-      return this.#resume(`vCont;s${id}`);
+      return this.#resume(`vCont;s${thread === undefined ? '' : `:${this.formatThread(thread)}`}`);
     }
     return this.#resume('s');
   }
@@ -212,6 +225,16 @@ export class GdbClient {
     data.set(digits, prefix.length);
     const reply = packetText(await this.#refusable(data));
     return reply === 'OK' ? '' : packetText(hexToBytes(packetBytes(reply)));
+  }
+
+  /** Any other question, and its answer as it came: empty where the stub does not know the packet. */
+  ask(packet: string): Promise<Uint8Array> {
+    return this.#ask(packet);
+  }
+
+  /** A thread as this stub's packets name it. */
+  formatThread(thread: ThreadId): string {
+    return formatThreadId(thread, { multiprocess: this.has('multiprocess') });
   }
 
   /** Lets the target go, so that it runs on, and ends the session. A stub that is gone has been let go. */
@@ -248,8 +271,7 @@ export class GdbClient {
     if (/^vCont(?:;[cCsStr])*;c(?:;|$)/.test(actions)) this.#continues = 'vCont';
     this.#steps = /;s(?:;|$)/.test(actions);
     const stop = await this.#ask('?');
-    if (stop.length === 0 || isError(stop))
-      throw new SessionError('the peer does not say why its target stands');
+    if (!isStop(stop)) throw new SessionError('the peer does not say why its target stands');
     if (this.has('qXfer:features:read'))
       this.#description = await parseTargetXml((annex) => this.#file(annex));
   }
@@ -292,7 +314,10 @@ export class GdbClient {
   }
 
   async #resume(command: string): Promise<StopReply> {
-    return parseStopReply(await this.#ask(command, { running: true }));
+    const reply = await this.#ask(command, { running: true });
+    if (isError(reply))
+      throw new PeerError('EIO', `the stub answers ${packetText(reply)} when the target is to run`);
+    return parseStopReply(reply);
   }
 
   /** Asks what may be refused: the refusal is thrown. */
@@ -315,6 +340,7 @@ export class GdbClient {
         line: encodeFrame(bytes),
         running: options?.running === true,
         sends: 1,
+        taken: !this.#acks,
         cancelTimer: () => undefined,
       };
       if (!pending.running) pending.cancelTimer = this.#timer(this.#answerMs, () => this.#late(pending));
@@ -333,7 +359,8 @@ export class GdbClient {
     switch (frame.type) {
       case 'packet':
         if (this.#acks) this.#transport.write(Uint8Array.of(ackByte));
-        this.#answered(frame.data);
+        // QEMU says why the target stands, unasked, to a client that comes while it runs; GDB ignores it likewise.
+        if (this.#pending?.taken !== false) this.#answered(frame.data);
         return;
       case 'oversize':
       case 'corrupt':
@@ -344,6 +371,8 @@ export class GdbClient {
         this.#resend();
         return;
       case 'ack':
+        if (this.#pending !== undefined) this.#pending.taken = true;
+        return;
       case 'interrupt':
       case 'notification':
         return;
@@ -385,9 +414,18 @@ export class GdbClient {
 /** No description is longer, in characters. */
 const fileBytesMost = 4 << 20;
 
-/** "E" and two digits, or "E." and text. */
-function isError(data: Uint8Array): boolean {
+/** Whether an answer is a refusal: "E" and two digits, or "E." and text. */
+export function isError(data: Uint8Array): boolean {
   return data[0] === 0x45 && (data.length === 3 || data[1] === 0x2e);
+}
+
+function isStop(data: Uint8Array): boolean {
+  try {
+    return parseStopReply(data).type === 'signal';
+  } catch (error) {
+    if (error instanceof PeerError) return false;
+    throw error;
+  }
 }
 
 function isUnavailable(digits: Uint8Array): boolean {

@@ -73,9 +73,9 @@ export class FakeTarget implements GdbTarget {
 
   readonly registers = {
     read: (thread: TargetThread, register: number): Uint8Array | undefined => {
-      if (register >= 24) return undefined;
       const held = this.values.get(`${thread.thread}:${register}`);
       if (held !== undefined) return held;
+      if (register >= 24) return undefined;
       const lenBytes = register < 17 ? 8 : 4;
       return new Uint8Array(lenBytes).fill(0x10 * thread.thread + (register & 15));
     },

@@ -14,6 +14,9 @@ export const hitFlags = {
   registers: 4,
 } as const;
 
+/** In the column of CPUs: which one is not known. */
+export const unknownCpu = 0xffff;
+
 /** What {@link ValueColumns.flags} says of a hit's value. */
 export const valueFlags = {
   /** Two bits: where the value after the access comes from, {@link valueSources}. */
@@ -65,6 +68,7 @@ export class HitColumns {
   readonly site: Uint32Array;
   /** 0: no stack was recorded; otherwise 1 + the index into the stack table. */
   readonly stack: Uint32Array;
+  /** {@link unknownCpu} where it is not known. */
   readonly cpu: Uint16Array;
   /** Which watch: its number in the session, from 0. */
   readonly watch: Uint16Array;

@@ -3,24 +3,26 @@ import { ElfFile } from './elf-file.ts';
 import type { Mapping } from './maps.ts';
 import type { ProcessImage, SymbolResources } from './process-image.ts';
 
-/** A file to look names up in, as if it were loaded where its own addresses say. */
+/** A file to look names up in, as if it were loaded where its own addresses say, or `bias` bytes behind. */
 export interface FileImageParts {
   readonly path: string;
   readonly source: ByteSource;
   /** Opens other files: debug information may be beside the file. */
   readonly openPath: (path: string) => ByteSource | undefined;
   readonly resources?: SymbolResources;
+  /** In bytes, a multiple of the page size; 0. */
+  readonly bias?: bigint;
 }
 
 /** A process image of a file that does not run. Throws an `ElfError` for what is no ELF file. */
 export function fileImage(parts: FileImageParts): ProcessImage {
-  const { path, source, openPath, resources } = parts;
+  const { path, source, openPath, resources, bias = 0n } = parts;
   const file = ElfFile.open(source, path, resources?.tools?.decompress);
   const mappings: Mapping[] = file.segments.map((segment) => {
-    const start = segment.vaddr & ~pageMask;
+    const start = bias + (segment.vaddr & ~pageMask);
     return {
       start,
-      end: (segment.vaddr + segment.memBytes + pageMask) & ~pageMask,
+      end: bias + ((segment.vaddr + segment.memBytes + pageMask) & ~pageMask),
       readable: segment.readable,
       writable: segment.writable,
       executable: segment.executable,

@@ -1,9 +1,9 @@
 import { joinPair } from '../base/pair.ts';
-import { type HitBatch, hitFlags, type RingNotice } from '../ring/hit-columns.ts';
+import { type HitBatch, hitFlags, type RingNotice, unknownCpu } from '../ring/hit-columns.ts';
 import type { CodeAccess } from './code-sites.ts';
+import type { HitSource } from './hit-source.ts';
 import type { PlannedWatch } from './plan.ts';
 import { continuedValue, type HitValue, hitValue } from './values/hit-value.ts';
-import type { WatchSession } from './watch-session.ts';
 
 /** One hit as a person reads it, or several of one kernel copy. */
 export interface Hit {
@@ -13,11 +13,12 @@ export interface Hit {
   readonly tid: number;
   /** The thread's name at that time. */
   readonly comm: string;
-  readonly cpu: number;
+  /** `undefined`: a remote stub does not tell. */
+  readonly cpu: number | undefined;
   readonly watch: PlannedWatch;
   readonly watchNumber: number;
   readonly code: CodeAccess;
-  /** As in a batch's column; {@link WatchSession.sites} gives the frames. */
+  /** As in a batch's column; {@link HitSource.sites} gives the frames. */
   readonly stack: number;
   /** Hits that this stands for. */
   count: number;
@@ -36,11 +37,11 @@ export type HitReaderItem =
  * hit of a batch is held back if it is the kernel's, because the copy may go on in the next; `flush` gives it out.
  */
 export class HitReader {
-  readonly #session: WatchSession;
+  readonly #session: HitSource;
   readonly #emit: (item: HitReaderItem) => void;
   #held: Hit | undefined;
 
-  constructor(session: WatchSession, emit: (item: HitReaderItem) => void) {
+  constructor(session: HitSource, emit: (item: HitReaderItem) => void) {
     this.#session = session;
     this.#emit = emit;
   }
@@ -70,7 +71,7 @@ export class HitReader {
         pid,
         tid,
         comm: names.name(tid, pid),
-        cpu: columns.cpu[row]!,
+        cpu: columns.cpu[row] === unknownCpu ? undefined : columns.cpu[row],
         watch,
         watchNumber,
         code: sites.access(columns.site[row]!, watch, watchNumber),

@@ -10,12 +10,12 @@ import { armNamed } from './arm-named.ts';
 import { CodeSites } from './code-sites.ts';
 import type { HitFilter } from './conditions/hit-filter.ts';
 import type { HitJudge } from './conditions/hit-judge.ts';
-import { Judging, type JudgingInfo, type JudgingOptions, judgesValues } from './conditions/judging.ts';
+import { Judging, type JudgingOptions, judgesValues } from './conditions/judging.ts';
 import { refusalError, requestError } from './errors.ts';
 import { type EventOptions, probeEventFeatures } from './event-attrs.ts';
 import { readNumber } from './explain-refusal.ts';
+import type { ArmedInfo, EndReason, HitSource } from './hit-source.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
-import type { PlannedWatch } from './plan.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
 import { HitPrograms } from './values/hit-programs.ts';
@@ -47,36 +47,11 @@ export interface SessionOptions extends JudgingOptions {
   readonly decoder?: InstructionDecoder;
 }
 
-/** Why a session ended. */
-export type EndReason = 'target ended' | 'max hits' | 'time' | 'stopped';
-
-/** What is armed, and what had to be left out. */
-export interface ArmedInfo {
-  /** The kernel that answers: "Linux 6.1.0 x86_64". */
-  readonly kernel: string;
-  readonly watches: readonly PlannedWatch[];
-  /** Process, thread or launched program; absent for whole CPUs. */
-  readonly pid: number | undefined;
-  /** Its name. */
-  readonly comm: string;
-  /** When arming began (CLOCK_MONOTONIC): no hit is older. */
-  readonly sinceNs: bigint;
-  /** Threads armed at the start; 0 for whole CPUs. */
-  readonly threads: number;
-  readonly cpus: readonly number[];
-  /** Hits in kernel mode are seen. */
-  readonly kernelMode: boolean;
-  /** What a user should know: one sentence each. */
-  readonly notes: readonly string[];
-  /** Which hits are reported. */
-  readonly judging: JudgingInfo;
-}
-
 /**
  * Breakpoints on a target, and the hits that come of it. Errors at opening are `WatchError`; nothing is left
  * armed or stopped then.
  */
-export class WatchSession {
+export class WatchSession implements HitSource {
   readonly info: ArmedInfo;
   readonly sites: CodeSites;
   readonly names: TaskNames;

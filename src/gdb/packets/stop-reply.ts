@@ -58,6 +58,8 @@ export type StopReply =
       readonly thread?: ThreadId;
       readonly watch?: { readonly kind: WatchStop; readonly address: bigint };
       readonly breakpoint?: 'hardware' | 'software';
+      /** The CPU that the thread ran on. */
+      readonly core?: number;
       /** Values of registers that came along, by number. */
       readonly registers: ReadonlyMap<number, Uint8Array>;
     }
@@ -70,17 +72,19 @@ export function parseStopReply(data: Uint8Array): StopReply {
   const reader = new PacketReader(data);
   const kind = reader.take();
   if (kind === 'N') return { type: 'nothing-left' };
+  // gdbserver writes "W8".
+  if (kind === 'W') return { type: 'exited', status: reader.number() };
+  if (kind === 'X') return { type: 'terminated', signal: reader.number() };
+  if (kind !== 'S' && kind !== 'T') throw reader.error('a stop');
   const digits = `${reader.take()}${reader.take()}`;
   if (!/^[0-9a-fA-F]{2}$/.test(digits)) throw reader.error('two hex digits');
   const number = Number.parseInt(digits, 16);
-  if (kind === 'W') return { type: 'exited', status: number };
-  if (kind === 'X') return { type: 'terminated', signal: number };
-  if (kind !== 'S' && kind !== 'T') throw reader.error('a stop');
   const registers: Map<number, Uint8Array> = new Map();
   let found: {
     thread?: ThreadId;
     watch?: { kind: WatchStop; address: bigint };
     breakpoint?: 'hardware' | 'software';
+    core?: number;
   } = {};
   while (kind === 'T' && !reader.done) {
     const name = reader.until(':');
@@ -96,10 +100,16 @@ function named(
   name: string,
   value: PacketReader,
   registers: Map<number, Uint8Array>,
-): { thread?: ThreadId; watch?: { kind: WatchStop; address: bigint }; breakpoint?: 'hardware' | 'software' } {
+): {
+  thread?: ThreadId;
+  watch?: { kind: WatchStop; address: bigint };
+  breakpoint?: 'hardware' | 'software';
+  core?: number;
+} {
   if (name === 'thread') return { thread: parseThreadId(value) };
   if (name === 'watch' || name === 'rwatch' || name === 'awatch')
     return { watch: { kind: name, address: value.hex() } };
+  if (name === 'core') return { core: value.number() };
   if (name === 'hwbreak') return { breakpoint: 'hardware' };
   if (name === 'swbreak') return { breakpoint: 'software' };
   if (/^[0-9a-fA-F]{1,4}$/.test(name)) {
