@@ -42,6 +42,15 @@ describe('benchmarks without a kernel', () => {
     expect(table).toContain('grown after the first tenth');
   });
 
+  test('recording writes, reports and exports every hit', () => {
+    const table = bench('recording');
+    expect(row(table, 'report of 20000')[1]).toMatch(/^[\d.]+$/);
+    expect(row(table, 'export 5000 as perf')[1]).toMatch(/^[\d.]+$/);
+    const bytes = Number(/bytes a hit: ([\d.]+)/.exec(table)?.[1]);
+    expect(bytes).toBeGreaterThan(20);
+    expect(bytes).toBeLessThan(40);
+  });
+
   test('model prints its tables', () => {
     const table = bench('model');
     for (const part of ['A counted hit:', 'A context switch', 'ours: histograms', 'other tasks   CPUs'])

@@ -180,6 +180,26 @@ async function main(): Promise<number> {
       status = exportCommand(file, flags);
     });
   program
+    .command('diff')
+    .description('which code and values of two recordings are new, gone, or more')
+    .argument('<before>', 'a recording')
+    .argument('<after>', 'another')
+    .option('--top <n>', 'lines of a table at the most', '20')
+    .option('--json', 'as one object')
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .action(async (before: string, after: string, flags: object) => {
+      const { diffCommand } = await import('./diff-command.ts');
+      status = diffCommand(before, after, flags);
+    });
+  program
+    .command('import <file>')
+    .description('a perf.data of `perf record -e mem:ADDRESS` as a recording')
+    .requiredOption('-o, --output <file>', 'where to')
+    .action(async (file: string, flags: object) => {
+      const { importCommand } = await import('./import-command.ts');
+      status = importCommand(file, flags);
+    });
+  program
     .command('run')
     .description('run scenarios: scripts of tasks, breakpoints and accesses with what must come of them')
     .argument('<file...>', 'files of scenarios; of a folder all *.jsonl in it and below')

@@ -140,4 +140,50 @@ describeWith(['gcc', 'breakpoints'], 'a recording of a program', () => {
     expect(without.status).toBe(2);
     expect(without.stderr).toMatch(/-o FILE/);
   });
+
+  test('that perf record wrote is imported with its hits, lines and stacks', async (context) => {
+    const lack = lacking('perf');
+    if (lack !== undefined) return skip(context, lack);
+    const program = programs.build('steady', {
+      as: 'steady-perf',
+      flags: ['-O0', '-no-pie', '-fno-pie'],
+    });
+    const address = programs.address(program, 'counter').toString(16);
+    const data = path.join(programs.folder, 'perf.data');
+    const event = `mem:0x${address}/4:wu`;
+    const recorded = spawnSync('perf', ['record', '-q', '-g', '-e', event, '-o', data, program, '200']);
+    expect(recorded.status).toBe(0);
+    const stats = spawnSync('perf', ['report', '--stats', '-i', data], { encoding: 'utf8' }).stdout;
+    const samples = Number(/SAMPLE events: +(\d+)/.exec(stats)?.[1]);
+    expect(samples).toBeGreaterThan(100);
+    const file = path.join(programs.folder, 'imported.trapline');
+    const { status, stderr } = await trapline(['import', '-o', file, data]);
+    expect([status, stderr]).toEqual([0, `${samples} hits imported\n`]);
+    const { hits, code, stacks } = await report(file);
+    expect(hits).toBe(samples);
+    expect(code[0]).toMatchObject({ function: 'store', line: 18 });
+    expect(stacks[0]?.frames.slice(0, 2).map((frame) => frame.function)).toEqual(['store', 'main']);
+  });
+
+  test('is compared with another by code and values', async () => {
+    const program = programs.build('two-storers');
+    const files = ['one', 'other'].map((name) => path.join(programs.folder, `${name}.trapline`));
+    for (const [i, file] of files.entries())
+      await trapline(['record', '-o', file, 'shared:w', '--user-only', '--', program, String(3 + 3 * i)]);
+    const { status, stdout } = await trapline(['diff', '--json', ...files]);
+    expect(status).toBe(0);
+    const diff = JSON.parse(stdout) as Diff; // the command's own output
+    expect(diff.hits).toEqual({ before: 6, after: 12 });
+    expect(diff.code.every(({ before, after }) => before > 0 && after > before)).toBe(true);
+    expect(diff.values.filter(({ before }) => before === 0).length).toBeGreaterThan(0);
+    expect((await trapline(['diff', ...files])).stdout).toMatch(
+      /^# hits: 6 before, 12 after\n# code, new: 0\n/,
+    );
+  });
 });
+
+interface Diff {
+  readonly hits: object;
+  readonly code: readonly { readonly before: number; readonly after: number }[];
+  readonly values: readonly { readonly before: number; readonly after: number }[];
+}
