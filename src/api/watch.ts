@@ -46,6 +46,8 @@ export interface WatchOptions {
    * 272 bytes more, and as root a bpf program at every hit.
    */
   readonly values?: boolean;
+  /** Move a watch when a pointer changes that leads to it ("p->next->count"); takes a register a pointer. */
+  readonly follow?: boolean;
   /** Leave accesses in kernel mode out. */
   readonly userOnly?: boolean;
   /** Count hits without a sample for each: batches stay empty, `counts()` tells. */
@@ -117,6 +119,7 @@ export class Watch implements AsyncIterable<WatchBatch> {
       ...(options.stacks === undefined ? {} : { stacks: options.stacks }),
       ...(options.scriptFrames === undefined ? {} : { scriptFrames: options.scriptFrames }),
       ...(options.values === undefined ? {} : { values: options.values }),
+      ...(options.follow === undefined ? {} : { follow: options.follow }),
       ...(options.userOnly === undefined ? {} : { userOnly: options.userOnly }),
       ...(options.countOnly === undefined ? {} : { countOnly: options.countOnly }),
       ...(options.maxHits === undefined ? {} : { maxHits: options.maxHits }),

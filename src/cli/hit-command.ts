@@ -37,9 +37,9 @@ export class HitCommand {
 
   #environment(hit: Hit): Record<string, string> {
     const { value, code, watch } = hit;
-    const format = this.#formats[hit.watchNumber];
+    const format = this.#formats(watch);
     const text = (words: { readonly low: number; readonly high: number } | undefined): string =>
-      words === undefined ? '' : (format?.text(words) ?? '');
+      words === undefined ? '' : format.text(words);
     return {
       TRAPLINE_TIME_NS: String(hit.timeNs),
       TRAPLINE_PID: String(hit.pid),

@@ -1,6 +1,10 @@
 import { hex } from '../base/hex.ts';
+import type { WatchMove } from '../watch/follower.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, HitSource } from '../watch/hit-source.ts';
+import type { PlannedWatch } from '../watch/plan.ts';
+import { pointersText } from '../watch/plan-expression.ts';
+import { shownWatches } from '../watch/shown-watches.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
 import { codeText, inlinedText } from './code-text.ts';
 import { printable } from './printable.ts';
@@ -18,7 +22,11 @@ export function armedText(info: ArmedInfo): string[] {
         ? `on CPU ${info.cpus.join(', ')}`
         : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
   const lines = info.notes.map((note) => `# ${printable(note)}`);
-  for (const watch of info.watches) {
+  for (const watch of shownWatches(info.watches)) {
+    if (watch.waits !== undefined) {
+      lines.push(printable(`# ${watch.text}: not armed yet: ${watch.waits}`));
+      continue;
+    }
     const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
     const length =
       watch.access === 'x' ? '' : `, ${watch.lenBytes} ${watch.lenBytes === 1 ? 'byte' : 'bytes'}`;
@@ -64,6 +72,14 @@ function judgingText({ judging, pid }: ArmedInfo): string[] {
 
 const accessWords = { w: 'writes to', rw: 'reads and writes of', x: 'execution of' } as const;
 
+/** One line for a watch that has moved. */
+export function movedText({ text, watches, pointers, why }: WatchMove): string {
+  const held = pointers.length === 0 ? '' : ` (${pointersText(pointers)})`;
+  if (why !== undefined) return printable(`${text}: not armed any more: ${why}`);
+  const places = watches.map(({ address }) => hex(address)).join(', ');
+  return printable(`${text}: moved to ${places}${held}`);
+}
+
 /** The titles of the columns of {@link HitText}. */
 export function hitTitles(watchWidth: number, options: { readonly values?: boolean } = {}): string {
   return `# ${'seconds'.padStart(12)}  ${'cpu'.padStart(3)}  ${'thread'.padEnd(taskWidth)}  ${'mode'.padEnd(6)}  ${'acc'.padEnd(3)}  ${'watch'.padEnd(watchWidth)}  ${options.values === true ? `${'value'.padEnd(valueWidth)}  ` : ''}code`;
@@ -75,7 +91,7 @@ export class HitText {
   readonly #startNs: bigint;
   readonly #asm: boolean;
   readonly #stacks: boolean;
-  readonly #formats: readonly ValueFormat[];
+  readonly #formats: (watch: PlannedWatch) => ValueFormat;
   /** Width of the column of watches. */
   readonly watchWidth: number;
 
@@ -100,9 +116,9 @@ export class HitText {
    * "old -> new  ", and what is to be said of it: `?` is not known, `~` before what may not be exact, `!` a chain that
    * does not join. Nothing where values are not recorded.
    */
-  #valueOf({ value, code, watchNumber }: Hit): string {
+  #valueOf({ value, code, watch }: Hit): string {
     if (value === undefined || code.access === 'x') return '';
-    const { text } = this.#formats[watchNumber]!; // one a watch
+    const { text } = this.#formats(watch);
     const { before, after, exact, gap } = value;
     const is = after === undefined ? '?' : `${exact ? '' : '~'}${text(after)}`;
     const was = `${gap ? '!' : ''}${before === undefined ? '?' : text(before)} -> `;

@@ -250,15 +250,15 @@ test('the summary has each site with its share and threads', () => {
 
 test('a hit with a value has it before its stack, typed, with where it comes from', () => {
   const type: TypeDescription = { kind: 'base', name: 'int', byteSize: 4, encoding: 'signed' };
-  const watches = [{ ...counter, type }, counter];
-  const json = new HitJson(sessionOf(watches, [], access), { asm: false });
+  const typed = { ...counter, type };
+  const json = new HitJson(sessionOf([typed, counter], [], access), { asm: false });
   const hit: Hit = {
     timeNs: 5n,
     pid: 7,
     tid: 8,
     comm: 'a',
     cpu: 1,
-    watch: counter,
+    watch: typed,
     watchNumber: 0,
     code: access,
     stack: 0,
@@ -281,7 +281,7 @@ test('a hit with a value has it before its stack, typed, with where it comes fro
     stack: [],
   });
   const unknown = { before: undefined, after: undefined, from: undefined, exact: false, gap: true };
-  expect(JSON.parse(json.line({ ...hit, watchNumber: 1, value: unknown }))).toMatchObject({
+  expect(JSON.parse(json.line({ ...hit, watch: counter, watchNumber: 1, value: unknown }))).toMatchObject({
     old: null,
     new: null,
     valueType: null,
@@ -289,7 +289,7 @@ test('a hit with a value has it before its stack, typed, with where it comes fro
     exact: false,
     gap: true,
   });
-  const raw = new HitJson(sessionOf(watches, [], access), { asm: false, raw: true });
+  const raw = new HitJson(sessionOf([typed], [], access), { asm: false, raw: true });
   expect(JSON.parse(raw.line(hit))).toMatchObject({ old: '07 00 00 00', new: 'ff ff ff ff' });
 });
 

@@ -2,9 +2,11 @@ import { hex } from '../base/hex.ts';
 import type { CodeLocation } from '../symbols/code-location.ts';
 import type { WatchCounts } from '../watch/arm.ts';
 import type { CodeAccess } from '../watch/code-sites.ts';
+import type { WatchMove } from '../watch/follower.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, EndReason, HitSites, HitSource } from '../watch/hit-source.ts';
 import type { PlannedWatch } from '../watch/plan.ts';
+import { shownWatches } from '../watch/shown-watches.ts';
 import type { SiteTotal } from '../watch/totals.ts';
 import type { ValueFormat } from '../watch/values/value-format.ts';
 import { shortFile } from './code-text.ts';
@@ -25,31 +27,37 @@ export interface HitOrigin {
 export class HitJson {
   readonly #session: HitOrigin;
   readonly #code: WeakMap<CodeAccess, string> = new WeakMap();
-  readonly #watches: readonly string[];
+  readonly #watches: WeakMap<PlannedWatch, string> = new WeakMap();
   readonly #comms: Map<string, string> = new Map();
   readonly #stacks: Map<number, string> = new Map();
   readonly #asm: boolean;
-  readonly #formats: readonly ValueFormat[];
+  readonly #formats: (watch: PlannedWatch) => ValueFormat;
 
   constructor(session: HitOrigin, options: { readonly asm: boolean; readonly raw?: boolean }) {
     this.#session = session;
     this.#asm = options.asm;
     this.#formats = valueFormats(session, options);
-    this.#watches = session.info.watches.map(
-      (watch) => `"watch":${JSON.stringify(watch.text)},"address":"${hex(watch.address)}"`,
-    );
   }
 
   /** One line, without the newline. */
   line(hit: Hit): string {
     const count = hit.count > 1 ? `,"count":${hit.count}` : '';
-    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu ?? null},${this.#watches[hit.watchNumber]},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
+    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu ?? null},${this.#watchOf(hit.watch)},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
+  }
+
+  #watchOf(watch: PlannedWatch): string {
+    let text = this.#watches.get(watch);
+    if (text === undefined) {
+      text = `"watch":${JSON.stringify(watch.text)},"address":"${hex(watch.address)}"`;
+      this.#watches.set(watch, text);
+    }
+    return text;
   }
 
   /** The fields of a hit's value; none where values are not recorded. */
-  #valueOf({ value, watchNumber }: Hit): string {
+  #valueOf({ value, watch }: Hit): string {
     if (value === undefined) return '';
-    const { json, typeName } = this.#formats[watchNumber]!; // one a watch
+    const { json, typeName } = this.#formats(watch);
     const { before, after, from, exact, gap } = value;
     return `,"old":${before === undefined ? 'null' : json(before)},"new":${after === undefined ? 'null' : json(after)},"valueType":${typeName === undefined ? 'null' : JSON.stringify(typeName)},"valueFrom":${from === undefined ? 'null' : `"${from}"`},"exact":${exact}${gap ? ',"gap":true' : ''}`;
   }
@@ -120,14 +128,32 @@ export function armedJson(info: ArmedInfo): string {
     kernelMode: info.kernelMode,
     notes: info.notes,
     ...info.judging,
-    watches: info.watches.map((watch) => ({
-      watch: watch.text,
-      address: hex(watch.address),
-      lenBytes: watch.lenBytes,
-      access: watch.access,
-      symbol: watch.symbol ?? null,
-      module: watch.module ?? null,
-    })),
+    watches: shownWatches(info.watches).map(watchFields),
+  });
+}
+
+function watchFields(watch: PlannedWatch): object {
+  const isArmed = watch.waits === undefined;
+  return {
+    watch: watch.text,
+    address: isArmed ? hex(watch.address) : null,
+    lenBytes: isArmed ? watch.lenBytes : null,
+    access: watch.access,
+    symbol: watch.symbol ?? null,
+    module: watch.module ?? null,
+    ...(isArmed ? {} : { waits: watch.waits }),
+  };
+}
+
+/** A watch is somewhere else (`--follow`), or not armed. */
+export function movedJson({ timeNs, text, watches, pointers, why }: WatchMove): string {
+  return JSON.stringify({
+    type: 'moved',
+    timeNs: String(timeNs),
+    watch: text,
+    places: watches.map(({ address, lenBytes }) => ({ address: hex(address), lenBytes })),
+    pointers: pointers.map(({ text: pointer, value }) => ({ pointer, value: hex(value) })),
+    ...(why === undefined ? {} : { why }),
   });
 }
 

@@ -12,7 +12,7 @@ WHAT is one of
   cfg->limits[2].max  *p  a[3]  a[2:6]  ns::Class::member  func::static_var  file.c:name
   lib.so!name  ((struct foo *)ptr)->x  name@TID
                                        a place by debug information (-g): pointers are followed once,
-                                       when arming; a[2:6] are the elements 2 to 5; @TID picks the
+                                       when arming (--follow: again and again); a[2:6] are the elements 2 to 5; @TID picks the
                                        thread of a thread-local variable
   MODULE+0xOFFSET  0xADDRESS           a place in memory
   mem:ADDRESS[/LEN][:ACCESS][:ukp]     as perf writes it
@@ -109,6 +109,7 @@ async function main(): Promise<number> {
     .exitOverride();
 
   withHits(withTarget(program.command('watch').description('show who accesses a variable')))
+    .option('--follow', 'move the watch when a pointer on the way changes; takes a register a pointer')
     .option('-q, --quiet', 'print only the totals')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {

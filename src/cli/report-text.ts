@@ -15,7 +15,8 @@ export function reportText(summary: RecordingSummary, options: { readonly top: n
     lines.push(`# ${printable(text)}`);
   };
   comment(`${header.kernel}, ${header.tool}: ${header.command.join(' ')}`);
-  if (header.wallClockNs > 0n) comment(`recorded ${new Date(Number(header.wallClockNs / 1_000_000n)).toISOString()}`);
+  if (header.wallClockNs > 0n)
+    comment(`recorded ${new Date(Number(header.wallClockNs / 1_000_000n)).toISOString()}`);
   for (const note of header.notes) comment(note);
   if (missing !== undefined) comment(missing);
   else comment(`ended: ${reason}`);

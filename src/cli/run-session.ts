@@ -42,11 +42,15 @@ export async function openSession(
   what: readonly string[],
   flags: SessionFlags,
   command: readonly string[] | undefined,
-  more: Pick<SessionOptions, 'stacks' | 'values' | 'countOnly' | keyof JudgingOptions>,
+  more: Pick<SessionOptions, 'stacks' | 'follow' | 'values' | 'countOnly' | keyof JudgingOptions>,
 ): Promise<RunningSession> {
   const requests = what.map(parseWatchRequest);
   if (flags.symbols !== undefined && flags.remote === undefined)
     throw new UsageError('--symbols is for --remote: names of a process come from its own files');
+  if (more.follow === true && (flags.remote ?? flags.on) !== undefined)
+    throw new UsageError(
+      '--follow is for processes of this machine: it watches the pointers that lead to a place',
+    );
   if (flags.remote !== undefined) {
     const { openRemoteSession } = await import('./remote-session.ts');
     return openRemoteSession(requests, { ...flags, remote: flags.remote }, command, more);

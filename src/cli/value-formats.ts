@@ -1,12 +1,22 @@
 import type { HitSource } from '../watch/hit-source.ts';
+import type { PlannedWatch } from '../watch/plan.ts';
 import { type ValueFormat, valueFormat } from '../watch/values/value-format.ts';
 
-/** How the values of each watch are written. */
+/** How the values of a watch are written. */
 export function valueFormats(
   session: Pick<HitSource, 'nameOf'> & { readonly info: Pick<HitSource['info'], 'watches'> },
   options: { readonly raw?: boolean },
-): readonly ValueFormat[] {
-  return session.info.watches.map((watch) =>
-    valueFormat(watch, { raw: options.raw === true, nameOf: (address) => session.nameOf(address) }),
-  );
+): (watch: PlannedWatch) => ValueFormat {
+  const formats = new WeakMap<PlannedWatch, ValueFormat>();
+  return (watch) => {
+    let format = formats.get(watch);
+    if (format === undefined) {
+      format = valueFormat(watch, {
+        raw: options.raw === true,
+        nameOf: (address) => session.nameOf(address),
+      });
+      formats.set(watch, format);
+    }
+    return format;
+  };
 }

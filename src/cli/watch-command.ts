@@ -7,8 +7,16 @@ import { Totals } from '../watch/totals.ts';
 import { parseCount, parseRate } from './durations.ts';
 import { shellStatus } from './exit-status.ts';
 import { HitCommand } from './hit-command.ts';
-import { armedText, HitText, hitTitles, seconds } from './hit-text.ts';
-import { armedJson, endedJson, HitJson, lostJson, type SummaryFields, summaryJson } from './json-lines.ts';
+import { armedText, HitText, hitTitles, movedText, seconds } from './hit-text.ts';
+import {
+  armedJson,
+  endedJson,
+  HitJson,
+  lostJson,
+  movedJson,
+  type SummaryFields,
+  summaryJson,
+} from './json-lines.ts';
 import { oneLine, printable } from './printable.ts';
 import { Progress } from './progress.ts';
 import { openSession, type SessionFlags } from './run-session.ts';
@@ -21,6 +29,7 @@ export interface WatchFlags extends SessionFlags {
   readonly maxHits?: string;
   readonly when?: string;
   readonly rate?: string;
+  readonly follow?: boolean;
   readonly stop?: boolean;
   readonly then?: string;
   readonly quiet?: boolean;
@@ -55,6 +64,7 @@ export async function watchCommand(
   const raw = flags.raw === true;
   const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
+    follow: flags.follow === true,
     values: !quiet || flags.then !== undefined || tap !== undefined,
     ...(maxHits === undefined ? {} : { maxHits }),
     ...(flags.when === undefined ? {} : { when: flags.when }),
@@ -64,7 +74,7 @@ export async function watchCommand(
   const { session, out } = running;
   const startNs = session.info.sinceNs;
   tap?.begin(session);
-  const totals = new Totals();
+  const totals = new Totals((watch) => session.groupOf?.(watch) ?? watch);
   const threadNames = new Map<number, string>();
   const hitJson = json ? new HitJson(session, { asm, raw }) : undefined;
   const hitText = json
@@ -87,7 +97,13 @@ export async function watchCommand(
         out.flush();
         then.run(item.hit);
       }
-    } else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
+    } else if (item.type === 'moved')
+      out.line(
+        json
+          ? movedJson(item.move)
+          : `# ${seconds(item.move.timeNs - startNs).trim()}: ${movedText(item.move)}`,
+      );
+    else if (json) out.line(endedJson(item.timeNs, { reason: 'exec', pid: item.pid, comm: item.comm }));
     else
       out.line(
         `# ${seconds(item.timeNs - startNs).trim()}: process ${item.pid} executed another program (${printable(item.comm)}); its watch has ended`,

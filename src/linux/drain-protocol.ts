@@ -10,11 +10,19 @@ export interface DrainStart {
 
 /** To the worker. */
 export type DrainRequest =
-  | { readonly type: 'ring'; readonly fd: number; readonly address: number; readonly lengthBytes: number }
+  | {
+      readonly type: 'ring';
+      readonly fd: number;
+      readonly address: number;
+      readonly lengthBytes: number;
+      readonly urgent: boolean;
+    }
   /** Three words an entry: id low, id high, watch number. */
   | { readonly type: 'watches'; readonly ids: Uint32Array }
   /** Id low and high of an event whose samples are hits as a bpf program writes them. */
   | { readonly type: 'rawHits'; readonly ids: Uint32Array }
+  /** No sample of this watch will come any more. */
+  | { readonly type: 'forgetWatch'; readonly watch: number }
   /** Threads may be armed twice from now on. */
   | { readonly type: 'dropDoubles' }
   /** Columns that may be filled (again): a credit for one batch. */
@@ -35,6 +43,8 @@ export type DrainReply =
       readonly notices: readonly RingNotice[];
       readonly cpuTimeNs: number;
     }
+  /** An urgent ring has been written to. */
+  | { readonly type: 'urgent'; readonly cpuTimeNs: number }
   | { readonly type: 'finished'; readonly cpuTimeNs: number };
 
 /** Rows of one batch. Rows with values are six times as long, and so that a batch stays in a cache there are fewer. */

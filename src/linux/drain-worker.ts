@@ -29,12 +29,15 @@ const drain = new RingDrain(start.layout);
 const values = start.layout.values !== undefined;
 const batchRows = batchRowsOf(start.layout);
 const pollFds: number[] = [start.wakeFd];
+const urgentFds: Set<number> = new Set();
 const free: ArrayBuffer[] = [];
 let finishing = false;
 let pollArray = system.map(4096);
 let pollView = new DataView(pollArray.buffer);
 let pollCount = 0;
 let hitsSinceWait = 0;
+/** An urgent ring was written to: its records are wanted as soon as they have settled. */
+let isUrgent = false;
 
 function receive(): void {
   for (;;) {
@@ -45,11 +48,15 @@ function receive(): void {
       case 'ring':
         drain.addRing(new RingView(system.ffi.view(request.address, request.lengthBytes), pageBytes));
         pollFds.push(request.fd);
+        if (request.urgent) urgentFds.add(request.fd);
         break;
       case 'watches':
         for (let i = 0; i < request.ids.length; i += 3) {
           drain.addWatchId(request.ids[i]!, request.ids[i + 1]!, request.ids[i + 2]!); // three words an entry
         }
+        break;
+      case 'forgetWatch':
+        drain.forgetWatch(request.watch);
         break;
       case 'rawHits':
         drain.addRawHitId(request.ids[0]!, request.ids[1]!); // low and high
@@ -70,7 +77,9 @@ function receive(): void {
 /** Waits until a ring is half full, a message has come, or a tick has passed. */
 function wait(): void {
   if (pollFds.length !== pollCount) fillPollArray();
-  const timeoutMs = hitsSinceWait >= busyHits ? busyTickMs : tickMs;
+  const tick = hitsSinceWait >= busyHits ? busyTickMs : tickMs;
+  const timeoutMs = isUrgent ? 1 + settleNs / 1e6 : tick;
+  isUrgent = false;
   hitsSinceWait = 0;
   if (system.ffi.poll(pollArray.address, pollCount, timeoutMs) <= 0) return; // tick, or EINTR
   for (let i = 0; i < pollCount; i++) {
@@ -80,8 +89,10 @@ function wait(): void {
         system.scratch((scratch) => system.ffi.read(start.wakeFd, scratch.alloc(8).address, 8));
     } else if ((revents & ~POLLIN) !== 0) {
       pollView.setInt32(i * pollfdBytes, -1, true); // hung up: looked at by ticks from now on
-    }
+    } else if (revents !== 0 && urgentFds.has(pollFds[i]!)) isUrgent = true; // i < pollCount
   }
+  if (isUrgent)
+    port!.postMessage({ type: 'urgent', cpuTimeNs: threadCpuTimeNs(system) } satisfies DrainReply); // asserted above
 }
 
 /** Puts every file descriptor into the array that poll(2) is shown. */
@@ -129,8 +140,10 @@ function pump(horizonNs: number): boolean {
 }
 
 for (;;) {
+  // Before messages are taken: samples up to here are of events that we have been told of.
+  const horizonNs = Number(process.hrtime.bigint()) - settleNs;
   receive();
-  const done = pump(finishing ? noHorizon : Number(process.hrtime.bigint()) - settleNs);
+  const done = pump(finishing ? noHorizon : horizonNs);
   if (finishing && done) break;
   wait();
 }

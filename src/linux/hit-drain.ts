@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts';
 import { highWord, lowWord } from '../base/pair.ts';
 import { type HitBatch, HitColumns } from '../ring/hit-columns.ts';
 import type { SampleLayout } from '../ring/sample-layout.ts';
-import type { HitDrain, PerfEvent } from '../surface/events.ts';
+import type { HitDrain, PerfEvent, RingOptions } from '../surface/events.ts';
 import {
   batchCredits,
   batchRowsOf,
@@ -26,11 +26,14 @@ export class LinuxHitDrain implements HitDrain {
   readonly #values: boolean;
   #watchIds: number[] = [];
   readonly #rings: DrainRequest[] = [];
+  /** The worker reads rings: what it must know of samples it must know before they come. */
+  #isReading: boolean = false;
   #batches: HitBatch[] = [];
   #waiting: { resolve: (batch: HitBatch | undefined) => void; reject: (error: Error) => void } | undefined;
   #state: 'running' | 'finishing' | 'finished' = 'running';
   #failure: Error | undefined;
   #cpuTimeNs: number = 0;
+  onUrgent: (() => void) | undefined;
 
   /** `finished` is called when the rings are not read any more. */
   constructor(system: System, layout: SampleLayout, finished: () => void) {
@@ -54,7 +57,7 @@ export class LinuxHitDrain implements HitDrain {
     }
   }
 
-  addRing(event: PerfEvent): void {
+  addRing(event: PerfEvent, options: RingOptions = {}): void {
     assert(event instanceof LinuxPerfEvent && event.mapping !== undefined, 'an event of Linux with a ring');
     this.#sendSoon();
     this.#rings.push({
@@ -62,6 +65,7 @@ export class LinuxHitDrain implements HitDrain {
       fd: event.fd,
       address: event.mapping.address,
       lengthBytes: event.mapping.lengthBytes,
+      urgent: options.urgent === true,
     });
   }
 
@@ -69,6 +73,12 @@ export class LinuxHitDrain implements HitDrain {
     const id = event.id();
     this.#sendSoon();
     this.#watchIds.push(lowWord(id), highWord(id), watch);
+    if (this.#isReading) this.#send();
+  }
+
+  forgetWatch(watch: number): void {
+    this.#send(); // in the order of calls
+    this.#post({ type: 'forgetWatch', watch });
   }
 
   addRawHits(event: PerfEvent): void {
@@ -138,6 +148,7 @@ export class LinuxHitDrain implements HitDrain {
       this.#watchIds = [];
       this.#post({ type: 'watches', ids }, [ids.buffer]);
     }
+    if (this.#rings.length > 0) this.#isReading = true;
     for (const ring of this.#rings.splice(0)) this.#post(ring);
   }
 
@@ -160,6 +171,10 @@ export class LinuxHitDrain implements HitDrain {
       this.#finished();
       this.#system.ffi.close(this.#wakeFd);
       this.#settle(undefined);
+      return;
+    }
+    if (reply.type === 'urgent') {
+      this.onUrgent?.();
       return;
     }
     const { buffer, length, firstSite, newSites, firstStack, newStacks, notices } = reply;

@@ -130,6 +130,19 @@ test('ids that collide at every size of the table are all found', () => {
   expect(watches.find(alike[0]!, 1)).toBe(-1);
 });
 
+test('a watch that is removed has no ids any more, and others keep theirs', () => {
+  const watches = new WatchIds();
+  for (let id = 0; id < 500; id++) watches.add(id, 0, id % 5);
+  watches.remove(3);
+  for (let id = 0; id < 500; id++) expect(watches.find(id, 0)).toBe(id % 5 === 3 ? -1 : id % 5);
+  for (let round = 0; round < 1000; round++) {
+    watches.add(1000 + round, 0, 3);
+    expect(watches.find(1000 + round, 0)).toBe(3);
+    watches.remove(3);
+  }
+  expect(watches.find(1999, 0)).toBe(-1);
+});
+
 test('10000 consecutive ids, as a kernel gives them to 200 threads with many watches, are all found', () => {
   const watches = new WatchIds();
   for (let id = 1; id <= 10_000; id++) watches.add(id, 0, id & 3);

@@ -214,6 +214,17 @@ export class WatchIds {
     this.#count++;
   }
 
+  /** Forgets the events of one watch. */
+  remove(watch: number): void {
+    const old = this.#slots;
+    this.#slots = new Uint32Array(old.length);
+    this.#count = 0;
+    for (let at = 0; at < old.length; at += 3) {
+      const number = old[at + 2]!; // at < length, here and below
+      if (number !== 0 && number !== watch + 1) this.add(old[at]!, old[at + 1]!, number - 1);
+    }
+  }
+
   /** The watch of this event, or -1. */
   find(low: number, high: number): number {
     const slots = this.#slots;

@@ -105,6 +105,12 @@ export class RingDrain {
     this.#watches.add(low, high, watch);
   }
 
+  /** No sample of watch number `watch` will come until it is added again. */
+  forgetWatch(watch: number): void {
+    this.#watches.remove(watch);
+    for (const { eventIds } of this.#rings) for (const ids of eventIds.values()) delete ids[watch];
+  }
+
   /**
    * From now on a thread may be armed twice. Every trap of such a thread makes two samples in one ring, with the ids of
    * two events; those with the id that came first are the hits.

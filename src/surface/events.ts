@@ -72,6 +72,12 @@ export interface Events {
   drain(layout: SampleLayout): HitDrain;
 }
 
+/** How a ring is read. */
+export interface RingOptions {
+  /** At once, whatever it costs: {@link HitDrain.onUrgent} is called. */
+  readonly urgent?: boolean;
+}
+
 /**
  * Hits of several rings as batches in the order of time. Nothing is dropped here: when the batches are not taken,
  * the rings fill up and the kernel counts what is lost.
@@ -81,9 +87,13 @@ export interface HitDrain {
    * Adds the ring of `event`. Rings and watches that are added in one go (without awaiting in between) take effect
    * together, so that no sample is read before its watch is known.
    */
-  addRing(event: PerfEvent): void;
+  addRing(event: PerfEvent, options?: RingOptions): void;
   /** Samples of `event` are hits of watch number `watch`. */
   addWatch(event: PerfEvent, watch: number): void;
+  /** No sample of the events of watch number `watch` will come any more: the number may be given to other events. */
+  forgetWatch(watch: number): void;
+  /** Called when an urgent ring has been written to, before its records come in a batch. */
+  onUrgent: (() => void) | undefined;
   /**
    * Samples of `event` (PERF_COUNT_SW_BPF_OUTPUT) are hits that a bpf program wrote: `rawHit` of src/ring is their raw
    * data and tells the watch.

@@ -38,6 +38,8 @@ const ringPages = 512;
 /** The same where samples carry stacks. */
 const stackRingPages = 1024;
 const leastRingPages = 4;
+/** Data pages of a ring for hits of watched pointers. */
+const urgentRingPages = 2;
 /**
  * The record of a thread's creation is written some time after the thread has inherited; events that its creator got
  * in between are not among them. So much later than its creator was armed, a thread has all.
@@ -81,8 +83,16 @@ export class Armed {
   #round: number = 0;
   readonly #armed: ArmedEvent[] = [];
   readonly #news: PerfEvent[] = [];
+  /** Counts of events that were closed since, by watch. */
+  readonly #released: Map<number, WatchCounts> = new Map();
+  /** The first watches are being armed: threads get their news events. */
+  #opensNews: boolean = true;
+  /** Rings are read, which must not be looked at from here any more. */
+  #running: boolean = false;
   /** By CPU: the event that the ring belongs to. */
   readonly #ringHolders: Map<number, PerfEvent> = new Map();
+  /** The same of rings that wake their reader at every record: those of watched pointers. */
+  readonly #urgentHolders: Map<number, PerfEvent> = new Map();
   readonly #rings: RingView[] = [];
   readonly #threads: Set<number> = new Set();
   /** When each thread had all its events. */
@@ -132,23 +142,65 @@ export class Armed {
    */
   arm(watches: readonly PlannedWatch[]): void {
     const first = this.watches.length;
-    const events = this.#armed.length;
     this.watches.push(...watches);
+    const numbers = this.watches.map((_, watch) => watch).slice(first);
+    try {
+      this.#arm(numbers.filter((number) => this.watches[number]?.waits === undefined));
+    } catch (error) {
+      this.watches.length = first;
+      throw error;
+    }
+  }
+
+  /**
+   * Arms `watch` as number `number`, of which nothing is armed and no hit is still to come; or the next number. Throws as
+   * {@link Armed.arm} does.
+   */
+  armAt(number: number, watch: PlannedWatch): void {
+    if (this.#released.has(number)) {
+      this.#drain.forgetWatch(number);
+      this.#programs?.forget(number);
+      this.#filter?.forget(number);
+    }
+    this.watches[number] = watch;
+    this.#arm([number]);
+  }
+
+  /** The drain reads the rings from now on. */
+  started(): void {
+    this.#running = true;
+  }
+
+  /** Takes the breakpoints of one watch out for good. Its hits until now may still come. */
+  release(number: number): void {
+    const events: ArmedEvent[] = [];
+    for (let i = this.#armed.length - 1; i >= 0; i--)
+      if (this.#armed[i]?.watch === number) events.push(...this.#armed.splice(i, 1));
+    for (const { event } of events) event.disable();
+    const [own] = this.#countsOf(events, [number]);
+    const before = this.#released.get(number);
+    if (own !== undefined && before !== undefined) addCounts(own, before);
+    if (own !== undefined) this.#released.set(number, own);
+    for (const { event } of events) event.close();
+  }
+
+  #arm(numbers: readonly number[]): void {
+    const events = this.#armed.length;
+    this.#opensNews = this.#news.length === 0;
     try {
       switch (this.#scope.type) {
         case 'cpus':
-          this.#armTarget(-1, this.#scope.cpus, first, false);
+          this.#armTarget(-1, this.#scope.cpus, numbers, false);
           break;
         case 'thread':
-          this.#armThread(this.#scope.tid, first, false);
+          this.#armThread(this.#scope.tid, numbers, false);
           break;
         case 'process':
-          this.#armProcess(this.#scope.pid, first);
+          this.#armProcess(this.#scope.pid, numbers);
           break;
       }
     } catch (error) {
       for (const { event } of this.#armed.splice(events)) event.close();
-      this.watches.length = first;
       throw error;
     }
   }
@@ -158,11 +210,11 @@ export class Armed {
    * inherited from a creator that was armed in part. Then it is armed nevertheless, the last watch first: what it has
    * already is refused with ENOSPC when registers run out, or makes a second sample of a hit, which the drain drops.
    */
-  #armProcess(pid: number, first: number): void {
+  #armProcess(pid: number, numbers: readonly number[]): void {
     const done = new Set<number>();
     let ended: unknown;
     for (let pass = 0; pass < mostPasses; pass++) {
-      const inherited = pass === 0 ? new Set<number>() : this.#inheritedThreads();
+      const inherited = pass === 0 || this.#running ? new Set<number>() : this.#inheritedThreads();
       const fresh = this.#tasks.threads(pid).filter((tid) => !done.has(tid) && !inherited.has(tid));
       if (fresh.length === 0) break;
       if (pass > 0) {
@@ -173,7 +225,7 @@ export class Armed {
       for (const tid of fresh) {
         done.add(tid);
         try {
-          this.#armThread(tid, first, pass > 0);
+          this.#armThread(tid, numbers, pass > 0);
         } catch (error) {
           if (!isKernelError(error, 'ESRCH')) throw error;
           ended = error; // a thread that ended meanwhile; no failure while there are others
@@ -183,18 +235,22 @@ export class Armed {
     if (this.#threads.size === 0) throw ended;
   }
 
-  #armThread(tid: number, first: number, mayHaveInherited: boolean): void {
-    this.#armTarget(tid, this.#tasks.cpus, first, mayHaveInherited);
+  #armThread(tid: number, numbers: readonly number[], mayHaveInherited: boolean): void {
+    this.#armTarget(tid, this.#tasks.cpus, numbers, mayHaveInherited);
     this.#threads.add(tid);
     this.#armedAtNs.set(tid, this.#now());
   }
 
-  #armTarget(pid: number, cpus: readonly number[], first: number, mayHaveInherited: boolean): void {
+  #armTarget(
+    pid: number,
+    cpus: readonly number[],
+    numbers: readonly number[],
+    mayHaveInherited: boolean,
+  ): void {
     const onCpus = this.#options.sampling || pid === -1;
-    const numbers = this.watches.map((_, watch) => watch).slice(first);
-    if (mayHaveInherited) numbers.reverse();
+    const inOrder = mayHaveInherited ? [...numbers].reverse() : numbers;
     for (const cpu of onCpus ? cpus : [-1]) {
-      for (const watch of numbers) {
+      for (const watch of inOrder) {
         try {
           this.#armWatch(watch, { pid, cpu });
         } catch (error) {
@@ -202,7 +258,7 @@ export class Armed {
         }
       }
     }
-    if (first > 0) return; // the news events are there
+    if (!this.#opensNews) return;
     for (const cpu of cpus) {
       const event = this.#open(newsAttr(this.#options), { pid, cpu });
       this.#news.push(event);
@@ -216,10 +272,12 @@ export class Armed {
     const planned = this.watches[watch]!; // a number of a watch
     const event = this.#open(breakpointAttr(planned, this.#options), target);
     this.#armed.push({ event, watch });
-    const attaches = this.#filter ?? this.#programs;
+    const isPointer = planned.isPointer === true;
+    const attaches = isPointer ? undefined : (this.#filter ?? this.#programs);
     attaches?.attach(event, planned, watch, this.#round); // before any copy is inherited
     if (this.#options.sampling) {
-      this.#output(event, target.cpu);
+      if (isPointer) this.#outputUrgent(event, target.cpu);
+      else this.#output(event, target.cpu);
       this.#drain.addWatch(event, watch);
     }
     event.enable();
@@ -241,6 +299,25 @@ export class Armed {
       this.#mapRing(holder);
       this.#drain.addRing(holder);
       this.#programs?.addRing(cpu, holder, this.#drain, this.#options);
+    }
+    event.setOutput(holder);
+  }
+
+  /** The same for a ring of its own that wakes its reader at once, where there is memory for one. */
+  #outputUrgent(event: PerfEvent, cpu: number): void {
+    let holder = this.#urgentHolders.get(cpu);
+    if (holder === undefined) {
+      holder = this.#open(ringHolderAttr({ ...this.#options, wakeupBytes: 1 }), { pid: 0, cpu });
+      try {
+        holder.mapRing(urgentRingPages);
+      } catch (error) {
+        holder.close();
+        if (!isKernelError(error, 'EPERM', 'ENOMEM')) throw error;
+        this.#output(event, cpu);
+        return;
+      }
+      this.#urgentHolders.set(cpu, holder);
+      this.#drain.addRing(holder, { urgent: true });
     }
     event.setOutput(holder);
   }
@@ -277,18 +354,28 @@ export class Armed {
 
   /** The counts of each watch; until `disarm`. */
   counts(): WatchCounts[] {
-    const sums = this.watches.map(() => ({
+    const sums = this.#countsOf(
+      this.#armed,
+      this.watches.map((_, number) => number),
+    );
+    // Programs write the hits of all watches of a CPU through one event.
+    const [first] = sums;
+    if (first?.lost !== undefined) first.lost += this.#programs?.lost() ?? 0n;
+    for (const [number, released] of this.#released) addCounts(sums[number]!, released); // one a watch
+    return sums;
+  }
+
+  /** What `events` counted, by the watches `numbers`. */
+  #countsOf(events: readonly ArmedEvent[], numbers: readonly number[]): Sum[] {
+    const sums = numbers.map(() => ({
       hits: 0n,
       lost: this.#options.features.lost ? 0n : undefined,
       timeEnabledNs: 0n,
       timeRunningNs: 0n,
     }));
-    // Programs write the hits of all watches of a CPU through one event.
-    const [first] = sums;
-    if (first?.lost !== undefined) first.lost += this.#programs?.lost() ?? 0n;
-    for (const { event, watch } of this.#armed) {
+    for (const { event, watch } of events) {
       const counts = event.read();
-      const sum = sums[watch]!; // one a watch
+      const sum = sums[numbers.indexOf(watch)]!; // one a watch
       sum.hits += counts.value;
       if (sum.lost !== undefined) sum.lost += counts.lost ?? 0n;
       sum.timeEnabledNs += counts.timeEnabledNs ?? 0n;
@@ -307,7 +394,8 @@ export class Armed {
 
   /** Resolves when no task of the scope is left that a breakpoint is armed on. */
   waitEnd(): HangupWait {
-    const events = this.#options.sampling ? this.#armed.map(({ event }) => event) : this.#news;
+    const stays = ({ watch }: ArmedEvent): boolean => this.watches[watch]?.moves !== true;
+    const events = this.#options.sampling ? this.#armed.filter(stays).map(({ event }) => event) : this.#news;
     return this.#events.waitHangup(events);
   }
 
@@ -328,10 +416,21 @@ export class Armed {
   close(): void {
     for (const { event } of this.#armed.splice(0)) event.close();
     for (const event of this.#news.splice(0)) event.close();
-    for (const event of this.#ringHolders.values()) event.close();
-    this.#ringHolders.clear();
+    for (const holders of [this.#ringHolders, this.#urgentHolders]) {
+      for (const event of holders.values()) event.close();
+      holders.clear();
+    }
     this.#programs?.finish();
   }
+}
+
+type Sum = { -readonly [Key in keyof WatchCounts]: WatchCounts[Key] };
+
+function addCounts(sum: Sum, more: WatchCounts): void {
+  sum.hits += more.hits;
+  if (sum.lost !== undefined) sum.lost += more.lost ?? 0n;
+  sum.timeEnabledNs += more.timeEnabledNs;
+  sum.timeRunningNs += more.timeRunningNs;
 }
 
 /** The creation of a thread, as a ring tells it. */

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { type HitBatch, HitColumns, hitFlags, type RingNotice } from '../ring/hit-columns.ts';
 import type { Tasks } from '../surface/tasks.ts';
 import type { CodeAccess } from './code-sites.ts';
+import type { WatchMove } from './follower.ts';
 import { type Hit, HitReader } from './hit-reader.ts';
 import type { PlannedWatch } from './plan.ts';
 import { TaskNames } from './task-names.ts';
@@ -37,11 +38,17 @@ const at = (low: number): bigint => 0x1_0000_0000n + BigInt(low);
 const watches: PlannedWatch[] = ['a', 'b'].map((text) => ({ text, address: 1n, lenBytes: 4, access: 'w' }));
 
 /** A reader whose items are noted as short lines. */
-function reader(): { reader: HitReader; lines: string[]; hits: Hit[]; names: TaskNames } {
+function reader(moves: WatchMove[] = []): {
+  reader: HitReader;
+  lines: string[];
+  hits: Hit[];
+  names: TaskNames;
+} {
   const names = new TaskNames({ name: () => 'main' } as unknown as Tasks); // TaskNames asks for names alone
   const session = {
     names,
     info: { watches },
+    takeMoves: () => moves.splice(0),
     sites: {
       access: (site: number, watch: PlannedWatch) => ({ text: `${watch.text}@${site}` }) as CodeAccess,
     },
@@ -50,6 +57,7 @@ function reader(): { reader: HitReader; lines: string[]; hits: Hit[]; names: Tas
   const hits: Hit[] = [];
   const made = new HitReader(session, (item) => {
     if (item.type === 'exec') lines.push(`exec ${item.pid} ${item.comm}`);
+    else if (item.type === 'moved') lines.push(`moved ${item.move.text} at ${item.move.timeNs - at(0)}`);
     else {
       hits.push(item.hit);
       const { hit } = item;
@@ -180,4 +188,28 @@ test('readNotices passes over hits', () => {
   const { reader: one, lines, names } = reader();
   one.readNotices(batchOf([{ time: 1 }], [comm(5, 10, 'other', true)]));
   expect([names.name(10), lines]).toEqual(['other', ['exec 10 other']]);
+});
+
+test('a move is told between the hits before and after it, and waits until no older hit can come', () => {
+  const move = (time: number): WatchMove => ({ timeNs: at(time), text: 'p->x', watches: [], pointers: [] });
+  const moves = [move(15)];
+  const { reader: made, lines } = reader(moves);
+  made.read(batchOf([{ time: 10, tid: 1 }], []));
+  expect(lines).toEqual(['10 main a@0']);
+  expect(made.holds).toBe(true);
+  made.read(
+    batchOf(
+      [
+        { time: 12, tid: 1 },
+        { time: 20, tid: 1 },
+      ],
+      [],
+    ),
+  );
+  expect(lines).toEqual(['10 main a@0', '12 main a@0', 'moved p->x at 15', '20 main a@0']);
+  moves.push(move(30));
+  made.read(batchOf([], []));
+  made.flush();
+  expect(lines.at(-1)).toBe('moved p->x at 30');
+  expect(made.holds).toBe(false);
 });

@@ -1,6 +1,7 @@
 import { joinPair } from '../base/pair.ts';
 import { type HitBatch, hitFlags, type RingNotice, unknownCpu } from '../ring/hit-columns.ts';
 import type { CodeAccess } from './code-sites.ts';
+import type { WatchMove } from './follower.ts';
 import type { HitSource } from './hit-source.ts';
 import type { PlannedWatch } from './plan.ts';
 import { continuedValue, type HitValue, hitValue } from './values/hit-value.ts';
@@ -29,6 +30,8 @@ export interface Hit {
 /** What comes out of a {@link HitReader}, in the order of time. */
 export type HitReaderItem =
   | { readonly type: 'hit'; readonly hit: Hit }
+  /** A watch follows a pointer that has changed. */
+  | { readonly type: 'moved'; readonly move: WatchMove }
   /** A process executed another program: its watch has ended. */
   | { readonly type: 'exec'; readonly timeNs: bigint; readonly pid: number; readonly comm: string };
 
@@ -40,6 +43,8 @@ export class HitReader {
   readonly #session: HitSource;
   readonly #emit: (item: HitReaderItem) => void;
   #held: Hit | undefined;
+  /** Told when no older hit can come. */
+  #moves: WatchMove[] = [];
 
   constructor(session: HitSource, emit: (item: HitReaderItem) => void) {
     this.#session = session;
@@ -50,10 +55,12 @@ export class HitReader {
   read(batch: HitBatch): void {
     const { names, sites, info } = this.#session;
     const { columns, notices } = batch;
+    this.#moves.push(...(this.#session.takeMoves?.() ?? []));
     let notice = 0;
     for (let row = 0; row < columns.length; row++) {
       const timeNs = joinPair(columns.timeLow[row]!, columns.timeHigh[row]!); // row < length, here and below
       while (notice < notices.length && notices[notice]!.timeNs <= timeNs) this.#apply(notices[notice++]!); // in range
+      while ((this.#moves[0]?.timeNs ?? timeNs) < timeNs) this.#tellMove();
       const flags = columns.flags[row]!;
       const held = this.#held;
       if (held !== undefined && (flags & hitFlags.continuesCopy) !== 0 && held.tid === columns.tid[row]) {
@@ -61,7 +68,7 @@ export class HitReader {
         if (columns.values !== undefined) held.value = continuedValue(held.value, columns.values, row);
         continue;
       }
-      this.flush();
+      this.#giveHeld();
       const pid = columns.pid[row]!;
       const tid = columns.tid[row]!;
       const watchNumber = columns.watch[row]!;
@@ -87,16 +94,30 @@ export class HitReader {
 
   /** Applies the notices of a batch and passes over its hits. */
   readNotices(batch: HitBatch): void {
+    this.#moves.push(...(this.#session.takeMoves?.() ?? []));
     for (const notice of batch.notices) this.#apply(notice);
+    while (this.#moves.length > 0) this.#tellMove();
   }
 
-  /** Whether a hit is held back. */
+  /** Whether something is held back. */
   get holds(): boolean {
-    return this.#held !== undefined;
+    return this.#held !== undefined || this.#moves.length > 0;
   }
 
-  /** Gives the held hit out. */
+  /** Gives out what is held. */
   flush(): void {
+    this.#giveHeld();
+    while (this.#moves.length > 0) this.#tellMove();
+  }
+
+  #tellMove(): void {
+    const move = this.#moves.shift();
+    if (move === undefined) return;
+    this.#giveHeld();
+    this.#emit({ type: 'moved', move });
+  }
+
+  #giveHeld(): void {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
@@ -105,7 +126,7 @@ export class HitReader {
 
   #apply(notice: RingNotice): void {
     if (notice.type === 'comm' && notice.exec) {
-      this.flush();
+      this.#giveHeld();
       this.#emit({ type: 'exec', timeNs: notice.timeNs, pid: notice.pid, comm: notice.comm });
     }
     this.#session.names.apply(notice);

@@ -5,6 +5,7 @@ import type { CodeLocation } from '../symbols/code-location.ts';
 import type { WatchCounts } from './arm.ts';
 import type { CodeAccess } from './code-sites.ts';
 import type { JudgingInfo } from './conditions/judging.ts';
+import type { WatchMove } from './follower.ts';
 import type { PlannedWatch } from './plan.ts';
 
 /** Why a session ended. */
@@ -76,6 +77,10 @@ export interface HitSource {
   readonly problem?: string | undefined;
   /** The next batch, `undefined` after the last, when nothing is armed any more. Recycle it when done. */
   next(): Promise<HitBatch | undefined>;
+  /** Watches that have moved since the last call, up to the batch that has just been given; absent where none move. */
+  takeMoves?(): readonly WatchMove[];
+  /** The number that stands for a watch's in totals: one that moves has several. */
+  groupOf?(watch: number): number;
   /** Gives a batch back; its columns must not be read any more. */
   recycle(batch: HitBatch): void;
   /** Ends the watch; `next` still gives what is left. The first reason counts. */

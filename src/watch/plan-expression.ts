@@ -1,11 +1,12 @@
 import { alignedPieces } from '../arch/x86/fitting.ts';
+import { hex } from '../base/hex.ts';
 import type { AddressSpace } from '../symbols/address-space.ts';
 import { ElfError } from '../symbols/elf-error.ts';
 import { evaluatePlace, type ThreadLocals } from '../symbols/expression/evaluator.ts';
 import type { PlaceExpression } from '../symbols/expression/expression.ts';
 import { ExpressionError } from '../symbols/expression/expression-error.ts';
 import { parsePlaceExpression } from '../symbols/expression/parser.ts';
-import type { ResolvedPlace } from '../symbols/expression/resolved-place.ts';
+import type { FollowedPointer, ResolvedPlace } from '../symbols/expression/resolved-place.ts';
 import { spellExpression } from '../symbols/expression/spell.ts';
 import { variablesOf } from '../symbols/program-variables.ts';
 import type { ResolvedSymbol } from '../symbols/resolution.ts';
@@ -20,6 +21,8 @@ export type ExpressionResult =
       /** It may come true when the program has begun: a library brings the name, a pointer is set. */
       readonly mayAppear: boolean;
       readonly isUnknownName: boolean;
+      /** Where a pointer leads nowhere now: those that were read, it is the last. */
+      readonly pointers?: readonly FollowedPointer[];
     };
 
 /** The place that an expression means now. `text` is the whole request, for messages. */
@@ -35,10 +38,12 @@ export function evaluateRequest(
       return { error: requestError(`'${text}': ${error.message}`), mayAppear: false, isUnknownName: true };
     }
     if (!(error instanceof ExpressionError)) throw error;
+    const { kind, pointers } = error;
     return {
       error: requestError(`'${text}': ${error.message}`, error.excerpt),
-      mayAppear: error.kind === 'name' || error.kind === 'place',
-      isUnknownName: error.kind === 'name',
+      mayAppear: kind === 'name' || kind === 'place',
+      isUnknownName: kind === 'name',
+      ...(kind === 'place' && pointers.length > 0 ? { pointers } : {}),
     };
   }
 }
@@ -68,12 +73,21 @@ export function typeOfSymbol({ symbol, module, address }: ResolvedSymbol): TypeD
 }
 
 /** One sentence on the pointers that a place depends on; `undefined` where there are none. */
-export function pointerNote(text: string, place: ResolvedPlace): string | undefined {
-  if (place.pointers.length === 0) return undefined;
-  const held = place.pointers
-    .map((pointer) => `${pointer.text} = 0x${pointer.value.toString(16)}`)
-    .join(', ');
-  return `'${text}' was followed when arming (${held}): the watch stays there if a pointer changes`;
+export function pointerNote(
+  text: string,
+  { pointers }: Pick<ResolvedPlace, 'pointers'>,
+  { follow }: { readonly follow: boolean },
+): string | undefined {
+  if (pointers.length === 0) return undefined;
+  const then = follow
+    ? 'the watch moves when a pointer changes, and misses what is done before it has moved'
+    : 'the watch stays there if a pointer changes (--follow moves it)';
+  return `'${text}' was followed when arming (${pointersText(pointers)}): ${then}`;
+}
+
+/** "p = 0x4010, p->next = 0x0". */
+export function pointersText(pointers: readonly FollowedPointer[]): string {
+  return pointers.map(({ text, value }) => `${text} = ${hex(value)}`).join(', ');
 }
 
 /** A part of a slice that one register holds. */

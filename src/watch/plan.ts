@@ -6,6 +6,7 @@ import type { AddressSpace } from '../symbols/address-space.ts';
 import type { Btf } from '../symbols/btf/btf.ts';
 import type { ThreadLocals } from '../symbols/expression/evaluator.ts';
 import type { PlaceExpression } from '../symbols/expression/expression.ts';
+import type { FollowedPointer } from '../symbols/expression/resolved-place.ts';
 import type { Kallsyms } from '../symbols/kallsyms.ts';
 import { resolveKernelName } from '../symbols/kernel-names.ts';
 import type { Resolution, ResolvedSymbol } from '../symbols/resolution.ts';
@@ -40,6 +41,14 @@ export interface PlannedWatch {
   readonly partOf?: string;
   /** What the user should know about it, one sentence. */
   readonly note?: string;
+  /** The pointers that lead to it, outermost first; absent where none do. */
+  readonly pointers?: readonly FollowedPointer[];
+  /** Watched for `--follow` alone, which moves what depends on it: its hits are not reported. */
+  readonly isPointer?: true;
+  /** `--follow` closes its events when a pointer changes. */
+  readonly moves?: true;
+  /** Nothing is armed for it now, and why: a pointer on the way leads nowhere. Address and length are 0. */
+  readonly waits?: string;
 }
 
 /** Where names are looked up. */
@@ -51,6 +60,8 @@ export interface NameSpace {
   readonly known?: Names;
   /** Where thread-local variables are; absent where it is not known. */
   readonly threadLocals?: ThreadLocals | undefined;
+  /** Pointers will be followed when they change. */
+  readonly follow?: boolean;
   /** False of a program whose loader has not run: pointers in its data are not what they will be. */
   readonly settled?: boolean;
   /** The kernel's symbols. */
@@ -65,6 +76,8 @@ export interface UnplannedRequest {
   readonly error: WatchError;
   /** The name may be there when libraries are mapped. */
   readonly mayAppear: boolean;
+  /** Where a pointer leads nowhere now: those on the way to it, and it. */
+  readonly pointers?: readonly FollowedPointer[];
 }
 
 const kernelSpace = 0x8000_0000_0000_0000n;
@@ -139,6 +152,7 @@ interface Place {
   readonly note?: string;
   readonly type?: TypeDescription;
   readonly bits?: { readonly offset: number; readonly size: number } | undefined;
+  readonly pointers?: readonly FollowedPointer[];
   /** Of a slice. */
   readonly pieces?: readonly SlicePiece[] | undefined;
 }
@@ -148,6 +162,7 @@ interface NoPlace {
   readonly mayAppear: boolean;
   /** An expression's name is not there: looking it up as something else may tell more. */
   readonly isUnknownName?: boolean;
+  readonly pointers?: readonly FollowedPointer[];
 }
 
 function locate(request: WatchRequest, names: NameSpace): Place | NoPlace {
@@ -220,7 +235,8 @@ function locateExpression(
     const error = requestError(`'${request.text}': pointers are followed at the program's entry point`);
     return { error, mayAppear: true };
   }
-  const note = pointerNote(request.text, place);
+  const { pointers } = place;
+  const note = pointerNote(request.text, place, { follow: names.follow === true });
   const left = BigInt(place.lenBytes) - offset;
   return {
     address: place.address + offset,
@@ -229,6 +245,7 @@ function locateExpression(
     ...(offset === 0n && place.type !== undefined ? { type: place.type, bits: place.bits } : {}),
     ...(place.root === undefined ? {} : { symbol: place.root.name, module: place.root.module.name }),
     ...(note === undefined ? {} : { note }),
+    ...(pointers.length === 0 ? {} : { pointers }),
     pieces: offset === 0n ? slicePieces(expression, place) : undefined,
   };
 }
@@ -311,6 +328,7 @@ function fitPlace(request: WatchRequest, place: Place): PlannedWatch | Unplanned
         : { type: place.type }),
       ...(place.bits === undefined ? {} : { bits: place.bits }),
       ...(place.note === undefined ? {} : { note: place.note }),
+      ...(place.pointers === undefined ? {} : { pointers: place.pointers }),
     };
   }
   const reason = fitting.fits ? 'cannot be watched' : fitting.reason;

@@ -22,15 +22,27 @@ export class Totals {
   readonly #threads: Map<number, number[]> = new Map();
   #hits: number = 0;
 
+  readonly #groupOf: (watch: number) => number;
+
+  /** `groupOf`: the number under which a watch is counted; by default its own. */
+  constructor(groupOf: (watch: number) => number = (watch) => watch) {
+    this.#groupOf = groupOf;
+  }
+
   /** Counts every row. */
   add(columns: HitColumns): void {
     const { length, site, watch, tid } = columns;
     this.#hits += length;
     let lastTid = -1;
+    let lastWatch = -1;
+    let watchNumber = -1;
     let perWatch: number[] = [];
     for (let row = 0; row < length; row++) {
       const siteNumber = site[row]!; // row < length, here and below
-      const watchNumber = watch[row]!;
+      if (watch[row] !== lastWatch) {
+        lastWatch = watch[row]!;
+        watchNumber = this.#groupOf(lastWatch);
+      }
       const thread = tid[row]!;
       let entries = this.#entries[siteNumber];
       if (entries === undefined) {

@@ -14,12 +14,14 @@ import { Judging, type JudgingOptions, judgesValues } from './conditions/judging
 import { refusalError, requestError } from './errors.ts';
 import { type EventOptions, probeEventFeatures } from './event-attrs.ts';
 import { readNumber } from './explain-refusal.ts';
+import type { Follower, WatchMove } from './follower.ts';
 import type { ArmedInfo, EndReason, HitSource } from './hit-source.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
+import type { PlannedWatch } from './plan.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
 import { HitPrograms } from './values/hit-programs.ts';
-import { startValues } from './values/start-values.ts';
+import { isPrivate, startValues } from './values/start-values.ts';
 import type { ValueTracker } from './values/value-tracker.ts';
 import type { WatchRequest } from './watch-request.ts';
 
@@ -37,6 +39,8 @@ export interface SessionOptions extends JudgingOptions {
   readonly scriptFrames?: boolean;
   /** Tell the contents of the watched bytes before and after each hit: batches have columns of values (x86). */
   readonly values?: boolean;
+  /** Move a watch when a pointer changes that leads to it; takes a register a pointer. Not with `countOnly`. */
+  readonly follow?: boolean;
   /** Count hits without a sample for each; batches then carry notices only. */
   readonly countOnly?: boolean;
   /** Leave kernel mode out. */
@@ -64,6 +68,7 @@ export class WatchSession implements HitSource {
   readonly #values: ValueTracker | undefined;
   readonly #filter: HitFilter | undefined;
   readonly #judge: HitJudge | undefined;
+  readonly #follower: Follower | undefined;
   readonly #waiting: HangupWait | undefined;
   readonly #processEnd: { close(): void } | undefined;
   #delivered: number = 0;
@@ -89,6 +94,7 @@ export class WatchSession implements HitSource {
     values: ValueTracker | undefined;
     filter: HitFilter | undefined;
     judge: HitJudge | undefined;
+    follower: Follower | undefined;
     endless: boolean;
     /** The end of a process that was not started here. */
     processEnd: { readonly ended: Promise<void>; close(): void } | undefined;
@@ -105,6 +111,7 @@ export class WatchSession implements HitSource {
     this.#values = parts.values;
     this.#filter = parts.filter;
     this.#judge = parts.judge;
+    this.#follower = parts.follower;
     if (!parts.endless) {
       const wait = this.#armed.waitEnd();
       this.#waiting = wait;
@@ -183,7 +190,8 @@ export class WatchSession implements HitSource {
         now: () => surface.now(),
       });
       const sinceNs = surface.now();
-      armNamed({ surface, requests, scope, armed, sites, tasks, launched });
+      const follow = options.follow === true && options.countOnly !== true;
+      const follower = armNamed({ surface, requests, scope, armed, sites, tasks, launched, follow });
       if (armed.raced && options.countOnly === true) {
         drain.close(); // before the rings go: it has not begun to read them
         armed.close();
@@ -194,12 +202,28 @@ export class WatchSession implements HitSource {
       if (armed.raced) judging?.filter?.liftBudget();
       const pid = scope.type === 'process' ? scope.pid : scope.type === 'thread' ? scope.tid : undefined;
       if (pid !== undefined) names.learn(scope.type === 'process' ? tasks.threads(pid) : [pid]);
-      const drops = armed.watches.map((watch, number) => judging?.drops(watch, number) === true);
+      const dropsHits = (watch: PlannedWatch, number: number): boolean =>
+        watch.isPointer !== true && watch.waits === undefined && judging?.drops(watch, number) === true;
+      const drops = armed.watches.map(dropsHits);
       const leavesOut = (watch: number): boolean => drops[watch] === true;
       const values =
         layout.values === undefined
           ? undefined
           : startValues({ surface, armed, scope, sites, launched, userOnly, leavesOut });
+      if (follower !== undefined) {
+        const { watches } = armed;
+        follower.onPlace = {
+          before: (number) => judging?.forget(number),
+          after: (number) => {
+            drops[number] = dropsHits(watches[number]!, number); // it is placed
+            if (values === undefined || pid === undefined) return;
+            sites.space(pid).refresh();
+            values.place(number, { pid, alone: isPrivate(watches[number]!, sites.space(pid).mappings()) }); // likewise
+          },
+        };
+        drain.onUrgent = () => follower.check();
+      }
+      armed.started();
       const session = new WatchSession({
         info: {
           kernel: surface.kernel.description,
@@ -213,6 +237,7 @@ export class WatchSession implements HitSource {
           notes: [
             ...notesFor(surface, options, features.kernelMode),
             ...armed.watches.flatMap((watch) => watch.note ?? []),
+            ...(follow && follower === undefined ? [nothingToFollow] : []),
             ...(armed.raced ? [racedNote] : []),
             ...(pid === undefined || options.countOnly === true ? [] : sites.sourceNotes(pid)),
           ],
@@ -228,6 +253,7 @@ export class WatchSession implements HitSource {
         values,
         filter: judging?.filter,
         judge,
+        follower,
         endless: scope.type === 'cpus',
         processEnd: target.type === 'process' ? tasks.waitEnd(target.pid) : undefined,
       });
@@ -270,6 +296,7 @@ export class WatchSession implements HitSource {
       this.sites.add(batch);
       if (batch.notices.some(endsTask)) this.#waiting?.check();
       const { columns } = batch;
+      this.#follower?.take(columns);
       this.#values?.fill(batch);
       if (this.#scriptFrames) this.sites.attributeToScripts(columns);
       if (!this.#stopped) this.#filter?.learn(batch, this.sites, this.info.watches);
@@ -288,12 +315,22 @@ export class WatchSession implements HitSource {
         this.stop('max hits'); // the kernel counts what was lost against the budget
       this.#delivered += columns.length;
       if (this.#armed.raced) this.#countSamples(columns);
-      if (columns.length === 0 && batch.notices.length === 0) {
+      if (columns.length === 0 && batch.notices.length === 0 && this.#follower?.hasMoves !== true) {
         this.recycle(batch);
         continue;
       }
       return batch;
     }
+  }
+
+  /** Watches that have moved (`follow`) since the last call, up to a batch that has just been given. */
+  takeMoves(): readonly WatchMove[] {
+    return this.#follower?.takeMoves() ?? [];
+  }
+
+  /** Which number stands for a watch's in totals: a watch that moves has several. */
+  groupOf(watch: number): number {
+    return this.#follower?.groupOf(watch) ?? watch;
   }
 
   /** Gives a batch back; its columns must not be read any more. */
@@ -337,6 +374,7 @@ export class WatchSession implements HitSource {
     this.#stopped = true;
     this.#waiting?.close();
     this.#processEnd?.close();
+    this.#follower?.close();
     this.#finalCounts = this.#armed.disarm();
     this.#drain.finish();
   }
@@ -367,7 +405,11 @@ export class WatchSession implements HitSource {
     for (const counts of this.counts()) {
       if (counts.lost === undefined) {
         if (this.#filter !== undefined || this.#judge !== undefined) return 0; // who is not there may be unwanted
-        const hits = this.counts().reduce((sum, each) => sum + each.hits, 0n);
+        const { watches } = this.info;
+        const hits = this.counts().reduce(
+          (sum, each, watch) => (watches[watch]?.isPointer === true ? sum : sum + each.hits),
+          0n,
+        );
         return this.#drained && this.#endReason !== 'max hits' ? Number(hits) - this.#delivered : 0;
       }
       lost += counts.lost;
@@ -412,6 +454,7 @@ function endsTask(notice: RingNotice): boolean {
   return notice.type === 'exit' || (notice.type === 'comm' && notice.exec);
 }
 
+const nothingToFollow = '--follow: no pointer leads to what is watched; nothing can move';
 const racedNote =
   'threads were created while the process was being armed; each hit is told once, by its sample';
 

@@ -41,6 +41,7 @@ export class ModelHitDrain implements HitDrain {
   readonly #idle: () => void;
   readonly #drain: RingDrain;
   readonly #rings: Set<RingBuffer> = new Set();
+  onUrgent: (() => void) | undefined;
   readonly #ready: HitColumns[] = [];
   readonly #free: HitColumns[] = [];
   #columns: HitColumns;
@@ -68,6 +69,10 @@ export class ModelHitDrain implements HitDrain {
     const id = event.id();
     this.#drain.addWatchId(lowWord(id), highWord(id), watch);
     this.#values?.watch(this.#eventOf(event), watch);
+  }
+
+  forgetWatch(watch: number): void {
+    this.#drain.forgetWatch(watch);
   }
 
   /** Nothing: no bpf program of the model writes hits. */

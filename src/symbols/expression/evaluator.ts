@@ -354,7 +354,8 @@ class Evaluator {
   }
 
   #error(kind: ExpressionError['kind'], where: { readonly at: number }, message: string): ExpressionError {
-    return new ExpressionError(kind, message, { text: this.#place.text, at: where.at });
+    const pointers = [...this.#pointers];
+    return new ExpressionError(kind, message, { text: this.#place.text, at: where.at, pointers });
   }
 }
 

@@ -1,3 +1,5 @@
+import type { FollowedPointer } from './resolved-place.ts';
+
 /** Why an expression does not become a place, and where in its text. The message is one line. */
 export class ExpressionError extends Error {
   /** The whole expression. */
@@ -9,13 +11,20 @@ export class ExpressionError extends Error {
    * several things. `type`: what is asked cannot be done with what it is. `place`: it cannot be reached now.
    */
   readonly kind: 'syntax' | 'name' | 'ambiguous' | 'type' | 'place';
+  /** The pointers that were read until then, outermost first; the last may be null or lead nowhere. */
+  readonly pointers: readonly FollowedPointer[];
 
-  constructor(kind: ExpressionError['kind'], message: string, where: { text: string; at: number }) {
+  constructor(
+    kind: ExpressionError['kind'],
+    message: string,
+    where: { text: string; at: number; pointers?: readonly FollowedPointer[] },
+  ) {
     super(message);
     this.name = 'ExpressionError';
     this.kind = kind;
     this.text = where.text;
     this.at = where.at;
+    this.pointers = where.pointers ?? [];
   }
 
   /** The expression, and under it a caret where it is wrong. */

@@ -32,7 +32,7 @@ export interface HitFilterParts {
 const mostPrograms = 1024;
 /** Sites of one watch that programs compare addresses with. */
 const mostSites = 32;
-const mostWatches = 64;
+const mostWatches = 1024;
 const secondNs = 1_000_000_000n;
 /** More hits than there will be. */
 const noBudget = 1n << 62n;
@@ -116,7 +116,7 @@ export class HitFilter {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       const plan = this.#planOf(watch, number, this.#parts.planOf(watch, number), round);
-      const index = this.#entries.size;
+      const index = this.#freeIndex();
       const dispatches = this.#maps[filterMaps.programs] !== undefined && index < mostPrograms;
       const dispatch = this.#load(
         dispatches ? dispatchProgram(plan, index) : filterProgram({ ...plan, sites: [] }),
@@ -126,6 +126,25 @@ export class HitFilter {
       this.#install(entry);
     }
     entry.dispatch.attach(event);
+  }
+
+  /** Nothing of watch number `number` is attached any more: the number may come to mean another. */
+  forget(number: number): void {
+    for (const [key, entry] of this.#entries) {
+      if (entry.number !== number) continue;
+      entry.dispatch.close();
+      this.#entries.delete(key);
+    }
+    this.#sites.delete(number);
+    for (const key of this.#seen) if (key % mostWatches === number) this.#seen.delete(key);
+  }
+
+  /** The least that no entry has. */
+  #freeIndex(): number {
+    const taken = new Set([...this.#entries.values()].map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
   }
 
   #planOf(

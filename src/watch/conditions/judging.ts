@@ -103,13 +103,19 @@ export class Judging {
     return judge !== 'here' && (condition !== undefined || this.#parts.options.rate !== undefined);
   }
 
-  /** What judges here, where that is needed. When everything is armed; throws `WatchError` of a condition. */
+  /**
+   * What judges here, where that is needed. When everything is armed; throws `WatchError` of a condition. `watches` may
+   * change where they follow pointers.
+   */
   judgeOf(watches: readonly PlannedWatch[]): HitJudge | undefined {
     const { options, surface, nameOf } = this.#parts;
-    const judged = watches.map((watch, number) => this.#conditions.of(watch, number));
-    if (judged.every(({ judge }) => judge === 'kernel')) return undefined;
+    const moves = watches.some((watch) => watch.moves === true);
+    const judged = watches.flatMap((watch, number) =>
+      isJudged(watch) ? [this.#conditions.of(watch, number)] : [],
+    );
+    if (!moves && judged.every(({ judge }) => judge === 'kernel')) return undefined;
     return new HitJudge({
-      conditionOf: (number) => judged[number]!, // rows have numbers of these
+      conditionOf: (number) => this.#conditions.of(watches[number]!, number), // rows have numbers of these
       rate: options.rate,
       stop: options.stop === true ? (pid) => stopOrNothing(surface, pid) : undefined,
       memory: surface.memory,
@@ -117,12 +123,17 @@ export class Judging {
     });
   }
 
+  /** The number comes to mean another watch. */
+  forget(number: number): void {
+    this.#conditions.forget(number);
+  }
+
   /** Who sees to what: of several watches the weakest. When everything is armed. */
   infoOf(watches: readonly PlannedWatch[], raced: boolean): JudgingInfo {
     const { when, rate, maxHits, stop } = this.#parts.options;
     const order: readonly Judge[] = ['here', 'both', 'kernel'];
     const [weakest] = watches
-      .map((watch, number) => this.#conditions.of(watch, number))
+      .flatMap((watch, number) => (isJudged(watch) ? [this.#conditions.of(watch, number)] : []))
       .sort((a, b) => order.indexOf(a.judge) - order.indexOf(b.judge));
     const judge = weakest?.judge ?? 'here';
     const keeper: Keeper = judge === 'kernel' ? 'kernel' : 'here';
@@ -135,6 +146,11 @@ export class Judging {
       ...(stop === true ? { stop: keeper } : {}),
     };
   }
+}
+
+/** Whether there are hits of it, and they are reported. */
+function isJudged(watch: PlannedWatch): boolean {
+  return watch.isPointer !== true && watch.waits === undefined;
 }
 
 function stopOrNothing({ tasks }: Surface, pid: number): void {

@@ -67,6 +67,11 @@ export class WatchConditions {
     return judged;
   }
 
+  /** The number comes to mean another watch. */
+  forget(number: number): void {
+    this.#of.delete(number);
+  }
+
   #judge(watch: PlannedWatch): JudgedCondition {
     const { text, scopeOf, bpf, memoryIsExact } = this.#parts;
     if (text === undefined)

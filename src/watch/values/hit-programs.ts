@@ -115,6 +115,15 @@ export class HitPrograms {
     program.attach(event);
   }
 
+  /** Nothing of watch number `number` is attached any more: the number may come to mean another. */
+  forget(number: number): void {
+    for (const [key, program] of this.#programs) {
+      if (!key.startsWith(`${number},`)) continue;
+      program.close();
+      this.#programs.delete(key);
+    }
+  }
+
   /** Hits that found no room in a ring. */
   lost(): bigint {
     return this.#outputs.reduce((sum, output) => sum + (output.read().lost ?? 0n), this.#lost);

@@ -1,7 +1,9 @@
 import type { Surface } from '../../surface/surface.ts';
 import type { LaunchedTask } from '../../surface/tasks.ts';
+import type { Mapping } from '../../symbols/maps.ts';
 import type { Armed, Scope } from '../arm.ts';
 import type { CodeSites } from '../code-sites.ts';
+import type { PlannedWatch } from '../plan.ts';
 import { ValueTracker } from './value-tracker.ts';
 
 /** What is armed, and where its code and memory are. */
@@ -43,8 +45,11 @@ export function startValues(session: ValueSession): ValueTracker {
 function isAlone({ armed, scope, sites, userOnly }: ValueSession): boolean {
   if (scope.type !== 'process' || armed.threadCount !== 1 || armed.raced || userOnly) return false;
   const mappings = sites.space(scope.pid).mappings();
-  return armed.watches.every(({ address, only }) => {
-    const mapping = mappings.find(({ start, end }) => start <= address && address < end);
-    return only === undefined && mapping?.shared === false;
-  });
+  return armed.watches.every((watch) => watch.waits !== undefined || isPrivate(watch, mappings));
+}
+
+/** Whether every store to a watch's memory is one of the process, and a hit. */
+export function isPrivate({ address, only }: PlannedWatch, mappings: readonly Mapping[]): boolean {
+  const mapping = mappings.find(({ start, end }) => start <= address && address < end);
+  return only === undefined && mapping?.shared === false;
 }

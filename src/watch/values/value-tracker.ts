@@ -91,6 +91,26 @@ export class ValueTracker {
     }
   }
 
+  /** A watch came to be somewhere else, or is new. `alone`: as {@link ValueTrackerParts.alone}, of its memory. */
+  place(watch: number, options: { readonly pid: number | undefined; readonly alone: boolean }): void {
+    const { watches } = this.#parts;
+    if (!options.alone) {
+      this.#mayBeAlone = false;
+      this.#doubt();
+    }
+    this.#recipes[watch] = [];
+    const isData = watches[watch]?.access !== 'x';
+    for (const [pid, chains] of this.#chains) {
+      if (!isData) {
+        delete chains[watch];
+        continue;
+      }
+      const chain = new MemoryChain();
+      chains[watch] = chain;
+      if (pid === options.pid) this.#readLater(chain, pid, watch, false);
+    }
+  }
+
   /** Fills in the values of a batch that has columns for them. */
   fill(batch: HitBatch): void {
     const { columns, notices } = batch;

@@ -43,6 +43,15 @@ export interface HitLine extends FrameFields {
   readonly count?: number;
 }
 
+export interface MovedLine {
+  readonly type: 'moved';
+  readonly timeNs: string;
+  readonly watch: string;
+  readonly places: readonly { readonly address: string; readonly lenBytes: number }[];
+  readonly pointers: readonly { readonly pointer: string; readonly value: string }[];
+  readonly why?: string;
+}
+
 export interface EndedLine {
   readonly type: 'ended';
   readonly timeNs: string;
@@ -70,6 +79,7 @@ export interface WatchOutput {
   readonly hits: readonly HitLine[];
   readonly user: readonly HitLine[];
   readonly kernel: readonly HitLine[];
+  readonly moved: readonly MovedLine[];
   /** All `ended` lines; the last is the session's. */
   readonly ended: readonly EndedLine[];
   readonly summary: SummaryLine;
@@ -103,7 +113,7 @@ export function readWatch(text: string, options: { readonly otherLines?: boolean
   expect(types[0], 'the first line').toBe('armed');
   expect(types.slice(-2), 'the last two lines').toEqual(['ended', 'summary']);
   expect(types.filter((type) => type === 'armed' || type === 'summary')).toEqual(['armed', 'summary']);
-  for (const type of types) expect(['armed', 'hit', 'lost', 'ended', 'summary']).toContain(type);
+  for (const type of types) expect(['armed', 'hit', 'moved', 'lost', 'ended', 'summary']).toContain(type);
   let last = 0n;
   for (const line of lines) {
     if (line.timeNs === undefined || line.type === 'armed') continue; // the armed line: output.test.ts
@@ -132,6 +142,7 @@ export function readWatch(text: string, options: { readonly otherLines?: boolean
     hits,
     user: hits.filter((hit) => !hit.kernel),
     kernel: hits.filter((hit) => hit.kernel),
+    moved: lines.filter((line) => line.type === 'moved') as unknown as MovedLine[],
     ended: lines.filter((line) => line.type === 'ended') as unknown as EndedLine[],
     summary,
     others,
