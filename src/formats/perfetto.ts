@@ -21,6 +21,10 @@ const chunkBytes = 1 << 18;
 /** Writes a recording as a Perfetto trace. */
 export function writePerfetto(source: ByteSource, sink: ByteSink): ReadResult {
   const trace = new ProtobufWriter();
+  /** Used again for every hit. */
+  const event = new ProtobufWriter();
+  const annotation = new ProtobufWriter();
+  const timed = new ProtobufWriter();
   const packet = (content: ProtobufWriter): void => {
     trace.message(1, content.number(10, sequence));
     if (trace.lengthBytes > chunkBytes) sink.write(trace.take());
@@ -68,26 +72,20 @@ export function writePerfetto(source: ByteSource, sink: ByteSink): ReadResult {
         name = functionsOf(site.code.location)[0]?.name ?? '?';
         names[number] = name;
       }
-      const event = new ProtobufWriter()
-        .number(9, instant)
-        .number(11, threadTrack(access.tid))
-        .text(23, name);
+      event.clear().number(9, instant).number(11, threadTrack(access.tid)).text(23, name);
       const format = formats[site.watch]!; // one a watch
-      for (const [key, words] of [
-        ['old', value?.before],
-        ['new', value?.after],
-      ] as const) {
-        if (words === undefined) continue;
-        event.message(4, new ProtobufWriter().text(10, key).text(6, format.text(words)));
-      }
-      packet(new ProtobufWriter().number(8, timeNs).number(58, monotonic).message(11, event));
+      if (value?.before !== undefined)
+        event.message(4, annotation.clear().text(10, 'old').text(6, format.text(value.before)));
+      if (value?.after !== undefined)
+        event.message(4, annotation.clear().text(10, 'new').text(6, format.text(value.after)));
+      packet(timed.clear().number(8, timeNs).number(58, monotonic).message(11, event));
       if (value?.after === undefined) return;
-      const change = new ProtobufWriter().number(9, counter).number(11, watchTrack(site.watch));
+      event.clear().number(9, counter).number(11, watchTrack(site.watch));
       const json: unknown = JSON.parse(format.json(value.after));
-      if (typeof json !== 'number') change.present(30, joinPair(value.after.low, value.after.high));
-      else if (Number.isSafeInteger(json)) change.present(30, BigInt(json));
-      else change.double(44, json);
-      packet(new ProtobufWriter().number(8, timeNs).number(58, monotonic).message(11, change));
+      if (typeof json !== 'number') event.present(30, joinPair(value.after.low, value.after.high));
+      else if (Number.isSafeInteger(json)) event.present(30, json < 0 ? BigInt(json) : json);
+      else event.double(44, json);
+      packet(timed.clear().number(8, timeNs).number(58, monotonic).message(11, event));
     },
   });
   sink.write(trace.take());

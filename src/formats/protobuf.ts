@@ -32,7 +32,28 @@ export class ProtobufWriter {
   }
 
   text(field: number, value: string): this {
-    return this.bytes(field, encodeUtf8(value));
+    // Short texts are nearly always ASCII, and an array for each would be the most of the work.
+    const { length } = value;
+    if (length > 64) return this.bytes(field, encodeUtf8(value));
+    this.#room(length + 12);
+    const before = this.#length;
+    this.#varint((field << 3) | 2);
+    this.#varint(length);
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) {
+        this.#length = before;
+        return this.bytes(field, encodeUtf8(value));
+      }
+      this.#bytes[this.#length++] = code;
+    }
+    return this;
+  }
+
+  /** Empties it, to be used again. */
+  clear(): this {
+    this.#length = 0;
+    return this;
   }
 
   bytes(field: number, value: Uint8Array): this {
