@@ -125,12 +125,19 @@ function indented(text: string): string[] {
     .map((line) => `    ${line}`);
 }
 
-function coverage({ branches, reached, byFolder, sections, sectionsReached }: ModelCoverage): string[] {
+function coverage({
+  branches,
+  reached,
+  byFolder,
+  sections,
+  sectionsReached,
+  unreached,
+}: ModelCoverage): string[] {
   const share = (part: number, whole: number): string =>
     `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
   const missing = sections.filter((section) => !sectionsReached.includes(section));
   return [
-    `${reached} of ${branches} branches of the model's code (${share(reached, branches)}; docs/decisions says how that is counted), ${sectionsReached.length} of ${sections.length} sections of docs/spec that its comments cite${missing.length === 0 ? '' : `; not reached: ${missing.join(', ')}`}. \`trapline fuzz --unreached\` lists branches.`,
+    `${reached} of ${branches} branches of the model's code (${share(reached, branches)}; docs/decisions says how that is counted), ${sectionsReached.length} of ${sections.length} sections of docs/spec that its comments cite${missing.length === 0 ? '' : `; not reached: ${missing.join(', ')}`}. \`trapline fuzz --unreached\` lists branches with their text, docs/decisions/0010 says why they are not.`,
     '',
     '| folder | branches | reached | |',
     '|---|---|---|---|',
@@ -140,5 +147,19 @@ function coverage({ branches, reached, byFolder, sections, sectionsReached }: Mo
         (each) =>
           `| ${each.folder} | ${each.branches} | ${each.reached} | ${share(each.reached, each.branches)} |`,
       ),
+    '',
+    'Not reached, by lines of the compiled modules:',
+    '',
+    ...unreachedByFile(unreached),
   ];
+}
+
+/** A line a file: "- kernel/perf/open.js: 17, 21". */
+function unreachedByFile(unreached: ModelCoverage['unreached']): string[] {
+  const byFile = new Map<string, Set<number>>();
+  for (const { file, line } of unreached) {
+    const lines = byFile.get(file) ?? new Set();
+    byFile.set(file, lines.add(line));
+  }
+  return [...byFile].map(([file, lines]) => `- ${file}: ${[...lines].join(', ')}`);
 }

@@ -149,6 +149,7 @@ export const stepSpecs: Readonly<Record<string, StepSpec>> = {
   unregisterWide: { keys: onEvent, modelOnly: true },
   takeRegisters: { keys: { cpu: required('integer'), count: required('integer') }, modelOnly: true },
   sampleModule: { keys: { load: optional('text'), unload: optional('boolean') }, modelOnly: true },
+  rename: { keys: { ...onTask, name: required('text') }, modelOnly: true },
   suspend: { keys: {}, modelOnly: true },
   kexec: { keys: {}, modelOnly: true },
   advance: { keys: { ns: required('integer') }, modelOnly: true },

@@ -171,6 +171,8 @@ export interface LabMachine {
   unloadSample(): void;
   /** What the sample module logged since the last call. */
   sampleLog(): readonly string[];
+  /** A task gives itself another name. */
+  rename(tid: number, name: string): void;
   /** Suspends the machine and lets it go on. */
   suspend(): void;
   /** Another kernel takes over. */

@@ -229,6 +229,7 @@ export class Arm64Image implements RegisterImage {
 
   disable(): void {
     const { registers, slots } = this;
+    this.#suspended++; // an NMI that comes now switches nothing on when it ends
     registers.write(mdscr, 0, 0);
     for (const n of slots.keys()) {
       registers.write(this.controlRegister(n), 0, 0);

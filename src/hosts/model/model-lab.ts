@@ -121,6 +121,13 @@ class ModelLabMachine implements LabMachine {
     return this.#sampleLog.splice(0);
   }
 
+  rename(tid: number, name: string): void {
+    const { machine } = this.#host;
+    const task = machine.findTask(tid);
+    if (task?.alive !== true) throw new StepError(`there is no task ${tid}`);
+    machine.rename(task, name);
+  }
+
   suspend(): void {
     this.#host.machine.suspend();
   }

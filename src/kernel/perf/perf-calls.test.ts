@@ -48,6 +48,15 @@ describe('perf events by fd', () => {
     expect([open(), open({ disabled: true })]).toEqual([4, 6]);
   });
 
+  it('does by a number that was used before what is done to the new event', () => {
+    start();
+    const old = open();
+    calls.close(old);
+    expect(open({ bpAddr: 0x2000n })).toBe(old);
+    calls.ioctl(old, PERF_EVENT_IOC_DISABLE, 0);
+    expect([calls.event(old).attr.bpAddr, calls.event(old).state]).toEqual([0x2000n, -1]);
+  });
+
   it('answers every call on a closed fd with EBADF', () => {
     start();
     const fd = open();

@@ -63,6 +63,10 @@ export function machineSteps(context: StepContext, machine: LabMachine): StepHan
       if (keys.unload === true) machine.unloadSample();
       return { errno: 0, log: machine.sampleLog() };
     },
+    rename: (keys) => {
+      machine.rename(context.tid(String(keys.task)), String(keys.name));
+      return done;
+    },
     suspend: () => {
       machine.suspend();
       return done;
