@@ -209,6 +209,7 @@ async function main(): Promise<number> {
       'the kernel that answers: model (our own, simulated), linux (this machine), both',
       'model',
     )
+    .option('--against <recording>', 'compare the model with what a kernel answered once')
     .option('--json', 'an object a step, with its result')
     .addHelpText('after', runHelp)
     .action(async (files: string[], flags: object) => {

@@ -29,7 +29,10 @@ const held = [
   '{"step": "spawn", "task": "A"}',
   '{"step": "fork", "task": "A", "as": "B"}',
 ];
-const arm = ['{"scenario": "arm", "machine": {"arch": "arm64"}}', '{"step": "spawn", "task": "A"}'];
+const arm = [
+  '{"scenario": "arm", "machine": {"arch": "arm64"}, "needs": ["bpf"]}',
+  '{"step": "spawn", "task": "A"}',
+];
 const wrong = ['{"scenario": "used"}', '{"step": "used", "expect": {"used": true}}'];
 
 describe('trapline run', () => {
@@ -42,7 +45,7 @@ describe('trapline run', () => {
       status: 0,
       stderr: '',
       stdout: [
-        'skipped arm: the model has no arm64 yet',
+        'skipped arm: the model has no bpf on arm64',
         ...['', '', ''].map(() => 'ok      two tasks (2 steps)'),
         '4 scenarios: 3 held, 0 differed, 1 skipped; 6 steps executed',
         '',
@@ -61,7 +64,7 @@ describe('trapline run', () => {
       { scenario: 'two tasks', source: 'held', line: 2, step: 'spawn', result: { errno: 0 }, held: true },
       { scenario: 'two tasks', source: 'held', line: 3, step: 'fork', result: { errno: 0 }, held: true },
       { scenario: 'two tasks', source: 'held', status: 'held', steps: 2 },
-      { scenario: 'arm', source: 'arm', skipped: 'the model has no arm64 yet' },
+      { scenario: 'arm', source: 'arm', skipped: 'the model has no bpf on arm64' },
       { scenarios: 2, executedSteps: 2, exitCode: 0 },
     ]);
   });

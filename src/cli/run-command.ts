@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { LiveLabMaker } from '../hosts/live/live-lab.ts';
 import { ModelLabMaker } from '../hosts/model/model-lab.ts';
+import { parseRecording, type Recording, RecordingSyntaxError } from '../scenario/recording.ts';
 import { renderTotals, reportObjects, scenarioLine } from '../scenario/report.ts';
 import { runScenarioFiles } from '../scenario/run.ts';
 import { UsageError } from './errors.ts';
@@ -11,6 +13,8 @@ import { readScenarioFiles } from './scenario-files.ts';
 export interface RunFlags {
   readonly on?: string;
   readonly json?: boolean;
+  /** A recording's path. */
+  readonly against?: string;
 }
 
 /**
@@ -19,7 +23,10 @@ export interface RunFlags {
  */
 export async function runCommand(files: readonly string[], flags: RunFlags): Promise<number> {
   const on = kernelOf(flags.on ?? 'model');
+  if (flags.against !== undefined && on !== 'model')
+    throw new UsageError('--against RECORDING compares the model: --on is model');
   const sources = readScenarioFiles(files);
+  const recording = flags.against === undefined ? undefined : readRecording(flags.against);
   const json = flags.json === true;
   const out = new Output(1);
   const live = on === 'model' ? undefined : new LiveLabMaker();
@@ -32,8 +39,12 @@ export async function runCommand(files: readonly string[], flags: RunFlags): Pro
     report = await runScenarioFiles(sources, {
       maker: on === 'linux' && live !== undefined ? live : new ModelLabMaker(),
       ...(on === 'both' && live !== undefined ? { against: live } : {}),
+      ...(recording === undefined ? {} : { recording }),
       onScenario,
     });
+  } catch (error) {
+    if (error instanceof RecordingSyntaxError) throw new UsageError(error.message);
+    throw error;
   } finally {
     live?.close();
   }
@@ -42,6 +53,15 @@ export async function runCommand(files: readonly string[], flags: RunFlags): Pro
   else out.line(renderTotals(report));
   out.flush();
   return report.exitCode;
+}
+
+/** Throws `UsageError` for a file that cannot be read, or is no recording. */
+function readRecording(path: string): Recording {
+  try {
+    return parseRecording(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 type Kernel = 'model' | 'linux' | 'both';

@@ -32,8 +32,8 @@ describe('a request on arm64', () => {
     expect(parsed(W, 0x1000n, 2n)).toBe('1000/75');
   });
 
-  it('222: loses the bytes behind its doubleword', () => {
-    expect(parsed(W, 0x1005n, 4n)).toBe('1000/1c15');
+  it('222: lies in one doubleword', () => {
+    expect([4n, 3n].map((len) => parsed(W, 0x1005n, len))).toEqual(['EINVAL', '1000/1c15']);
     expect(parsed(X, 0x1003n, 4n)).toBe('1000/f05');
   });
 
@@ -52,9 +52,10 @@ describe('a request on arm64', () => {
     expect([parsed(W, taskSize, 1n), parsed(W, taskSize, 1n, 'cpu')]).toEqual(['EINVAL', '1000000000000/33']);
     expect(parsed(W, taskSize, 1n, 'cpu', true)).toBe('1000000000000/2033');
     expect(parsed(X, 0xffff_8000_0800_0000n, 4n, 'cpu')).toBe('ffff800008000000/1e3');
-    // It begins in user space, and the end wraps: a user's.
-    expect(parsed(W, taskSize - 1n, 8n)).toBe('fffffffffff8/1015');
-    expect(parsed(W, 0xffff_ffff_ffff_ffffn, 8n)).toBe('fffffffffffffff8/1015');
+    expect(parsed(W, taskSize - 1n, 1n)).toBe('fffffffffff8/1015');
+    expect(parsed(W, taskSize - 1n, 8n)).toBe('EINVAL');
+    // The end wraps: a user's, by the rule.
+    expect(parsed(X, 0xffff_ffff_ffff_fffdn, 4n)).toBe('fffffffffffffffc/3c5');
   });
 
   it('of a 32-bit task lies in one word, or is a doubleword', () => {

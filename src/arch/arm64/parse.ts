@@ -40,8 +40,7 @@ function refuse(request: BreakpointRequest, hint: string): never {
 }
 
 /**
- * The record for `request`: the checks of docs/spec/05 section 4, in its order. Throws `KernelError` EINVAL. Bytes that
- * reach past the aligned doubleword are not watched, and nobody is told.
+ * The record for `request`: the checks of docs/spec/05 section 4, in its order. Throws `KernelError` EINVAL.
  */
 export function parseArm64(request: BreakpointRequest): Arm64Breakpoint {
   const { bpType, bpAddr } = request;
@@ -59,6 +58,8 @@ export function parseArm64(request: BreakpointRequest): Arm64Breakpoint {
   const kernel = bpAddr >= taskSize && last >= taskSize;
   const alignMask = compat ? (bpLen === lenBytesMax ? 7n : 3n) : type === accessExecute ? 3n : 7n;
   const offset = bpAddr & alignMask;
+  if (!compat && type !== accessExecute && offset + bpLen > lenBytesMax)
+    refuse(request, 'the bytes do not lie in one aligned doubleword');
   if (compat) checkCompatOffset(request, offset, bpLen);
   if (kernel && request.target !== 'cpu')
     refuse(request, 'kernel addresses are watched on CPUs, not on a task');

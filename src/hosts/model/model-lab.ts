@@ -275,7 +275,7 @@ const tasksSleep = 'tasks-sleep';
 /** What the model can be. */
 const knownFeatures = [
   ...['bpext', 'kprobes', 'sticky-stop', 'pmu-resched', 'no-breakpoints', 'no-table'],
-  ...['vhe', 'nodebugmon', 'watched-far'],
+  ...['vhe', 'nodebugmon', 'watched-far', 'debug-v8.4'],
   tasksSleep,
 ];
 

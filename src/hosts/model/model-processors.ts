@@ -44,8 +44,9 @@ export function x86Processors(options: ProcessorOptions): ModelProcessors {
   return { arch, symbols: layoutSymbols(arch.layout) };
 }
 
-/** DebugVer of Armv8.0. */
+/** DebugVer of Armv8.0, and of Armv8.4. */
 const debugVersion = 6;
+const debugVersion84 = 9;
 const contextAwareMax = 2;
 
 /** arm64 processors, which may differ from each other. */
@@ -55,7 +56,7 @@ export function arm64Processors(counts: Arm64Counts, options: ProcessorOptions):
   const debugFeatures = Array.from({ length: options.cpus }, (_, cpu) => {
     const breakpoints = at(counts.brps, cpu);
     return encodeDebugFeatures({
-      version: debugVersion,
+      version: features.includes('debug-v8.4') ? debugVersion84 : debugVersion,
       breakpoints,
       watchpoints: at(counts.wrps, cpu),
       contextAware: Math.min(contextAwareMax, breakpoints),
