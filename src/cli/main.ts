@@ -124,6 +124,7 @@ async function main(): Promise<number> {
     ),
   )
     .option('--flush <time>', 'how much a sudden end may cost', '500ms')
+    .option('-q, --quiet', 'as always with record: the totals alone')
     .addHelpText('after', whatHelp)
     .action(async (what: string[], flags: object) => {
       const { recordCommand } = await import('./record-command.ts');

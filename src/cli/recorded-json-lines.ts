@@ -4,6 +4,7 @@ import type { RecordingHeader } from '../formats/recording-entries.ts';
 import type { ReadResult, RecordingTables } from '../formats/recording-reader.ts';
 import { TextSink } from '../formats/text-sink.ts';
 import { unknownCpu } from '../ring/hit-columns.ts';
+import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, EndReason } from '../watch/hit-source.ts';
 import { armedJson, endedJson, HitJson, lostJson } from './json-lines.ts';
 
@@ -43,15 +44,21 @@ export function writeRecordedJsonLines(source: ByteSource, sink: ByteSink): Read
     hit({ timeNs, access, site, value }, { header }) {
       const { pid, tid, comm, cpu, stack } = access;
       while (waiting[0] !== undefined && waiting[0].timeNs <= timeNs) out.write(`${waiting.shift()?.line}\n`);
-      const line = lines?.line({
-        ...{ timeNs, pid, tid, comm, stack, count: 1 },
+      const hit: Hit = {
+        timeNs,
+        pid,
+        tid,
+        comm,
         cpu: cpu === unknownCpu ? undefined : cpu,
+        stack,
+        count: 1,
         watch: header.watches[site.watch]!, // checked by the reader
         watchNumber: site.watch,
         code: site.code,
-        ...(value === undefined ? {} : { value }),
-      });
-      out.write(`${line}\n`);
+      };
+      if (value !== undefined) hit.value = value;
+      out.write(lines?.line(hit) ?? '');
+      out.write('\n');
     },
   });
   for (const { line } of waiting) out.write(`${line}\n`);

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { describeWith, lacking, skip } from './support/machine.ts';
-import { eventually, start, trapline } from './support/process.ts';
+import { cli, eventually, root, start, trapline } from './support/process.ts';
 import { programs } from './support/programs.ts';
 
 /** What `report --json` says, as far as it is looked at here. */
@@ -163,6 +163,19 @@ describeWith(['gcc', 'breakpoints'], 'a recording of a program', () => {
     expect(hits).toBe(samples);
     expect(code[0]).toMatchObject({ function: 'store', line: 18 });
     expect(stacks[0]?.frames.slice(0, 2).map((frame) => frame.function)).toEqual(['store', 'main']);
+  });
+
+  test('is what the example shows: recorded, reported, opened in other tools', () => {
+    const folder = path.join(programs.folder, 'example');
+    fs.mkdirSync(folder);
+    const script = path.join(root, 'examples/recording/01-record-report-open.sh');
+    const env = { ...process.env, TRAPLINE: `${process.execPath} ${cli}` };
+    const { status, stdout, stderr } = spawnSync('sh', [script, folder], { encoding: 'utf8', env });
+    expect([status, stderr.replaceAll('1000 hits exported\n', '')]).toEqual([0, '']);
+    expect(stdout).toMatch(/# by code\n +1000 +100\.0% +w +counter:w +store .*counter\.c:2 /);
+    expect(stdout).toMatch(/# by value .*\n +100 +10\.0% +counter:w +\d\n/);
+    expect(stdout).toMatch(/main;store 1000\n/);
+    if (lacking('perf') === undefined) expect(stdout).toMatch(/SAMPLE events: +1000 /);
   });
 
   test('is compared with another by code and values', async () => {
