@@ -57,6 +57,12 @@ describe('benchmarks without a kernel', () => {
       expect(table).toContain(part);
   });
 
+  test('gdb measures a round trip and memory, and hits on QEMU where it is there', () => {
+    const table = bench('gdb');
+    expect(Number(row(table, 'memory, MB/s')[1])).toBeGreaterThan(0);
+    expect(table).toMatch(/^(?:ratio \d|a hit on QEMU: skipped: )/m);
+  });
+
   test('a benchmark or an option that does not exist is refused', () => {
     for (const args of [
       ['frobnicate'],
@@ -75,6 +81,7 @@ describe('benchmarks without a kernel', () => {
     expect(names.map((name) => name.replace('.bench.mjs', '')).sort()).toEqual([
       'attach',
       'drain',
+      'gdb',
       'memory',
       'record',
       'start',

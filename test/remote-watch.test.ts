@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { buildGuest, type Guest, guestObstacle, startGuest } from './support/guests.ts';
+import { buildGuest, type Guest, guestObstacle, startGuest } from '../bench/guests.ts';
 
 // `trapline watch --remote` on guests of QEMU, and on peers that are no stubs.
 

@@ -18,7 +18,7 @@ import { openOutput } from './output.ts';
 import { printable } from './printable.ts';
 import type { RunningSession, SessionFlags } from './run-session.ts';
 
-type More = Pick<SessionOptions, 'stacks' | 'countOnly' | keyof JudgingOptions>;
+type More = Pick<SessionOptions, 'stacks' | 'follow' | 'countOnly' | keyof JudgingOptions>;
 
 /** Opens `--remote`. Throws `UsageError` and `WatchError`; the target then runs as if nothing had been. */
 export async function openRemoteSession(
@@ -84,6 +84,8 @@ function refuse(flags: SessionFlags, command: readonly string[] | undefined, mor
     );
   if (flags.userOnly === true || more.stacks === true)
     throw new UsageError('--user-only and -s: a stub does not tell modes apart and has no call stacks');
+  if (more.follow === true)
+    throw new UsageError('--follow is not for --remote: pointers are followed when arming');
   if (more.when !== undefined || more.rate !== undefined || more.stop === true)
     throw new UsageError(
       '--when, --rate and --stop are not for --remote: every hit is told, and the target resumed',

@@ -8,7 +8,7 @@ import { armedText } from './hit-text.ts';
 import { armedJson, countsJson } from './json-lines.ts';
 import type { Output } from './output.ts';
 import { oneLine, printable } from './printable.ts';
-import { openSession, type SessionFlags } from './run-session.ts';
+import { openSession, type RunningSession, type SessionFlags } from './run-session.ts';
 import { table } from './summary-text.ts';
 
 /** The options of `trapline stat`, as commander gives them. */
@@ -27,6 +27,17 @@ export async function statCommand(
 ): Promise<number> {
   const perThread = flags.perThread === true;
   const running = await openSession(what, flags, command, { countOnly: !perThread });
+  try {
+    return await count(running, flags);
+  } catch (error) {
+    await running.session.close(); // a remote target would stand for ever
+    throw error;
+  }
+}
+
+/** Counts to the end, and tells. @returns the exit status. */
+async function count(running: RunningSession, flags: StatFlags): Promise<number> {
+  const perThread = flags.perThread === true;
   const { session, out } = running;
   const startNs = session.info.sinceNs;
   if (flags.json === true) out.line(armedJson(session.info));

@@ -19,7 +19,7 @@ import {
 } from './json-lines.ts';
 import { oneLine, printable } from './printable.ts';
 import { Progress } from './progress.ts';
-import { openSession, type SessionFlags } from './run-session.ts';
+import { openSession, type RunningSession, type SessionFlags } from './run-session.ts';
 import { summaryText } from './summary-text.ts';
 
 /** The options of `trapline watch`, as commander gives them. */
@@ -58,19 +58,29 @@ export async function watchCommand(
   tap?: BatchTap,
 ): Promise<number> {
   const maxHits = flags.maxHits === undefined ? undefined : parseCount(flags.maxHits, 'number of hits');
-  const json = flags.json === true;
-  const quiet = flags.quiet === true;
-  const asm = flags.asm === true;
-  const raw = flags.raw === true;
   const running = await openSession(what, flags, command, {
     stacks: flags.stacks === true,
     follow: flags.follow === true,
-    values: !quiet || flags.then !== undefined || tap !== undefined,
+    values: flags.quiet !== true || flags.then !== undefined || tap !== undefined,
     ...(maxHits === undefined ? {} : { maxHits }),
     ...(flags.when === undefined ? {} : { when: flags.when }),
     ...(flags.rate === undefined ? {} : { rate: parseRate(flags.rate) }),
     ...(flags.stop === true ? { stop: true } : {}),
   });
+  try {
+    return await show(running, flags, tap);
+  } catch (error) {
+    await running.session.close(); // a remote target would stand for ever
+    throw error;
+  }
+}
+
+/** Everything from the first line to the last. @returns the exit status. */
+async function show(running: RunningSession, flags: WatchFlags, tap: BatchTap | undefined): Promise<number> {
+  const json = flags.json === true;
+  const quiet = flags.quiet === true;
+  const asm = flags.asm === true;
+  const raw = flags.raw === true;
   const { session, out } = running;
   const startNs = session.info.sinceNs;
   tap?.begin(session);
