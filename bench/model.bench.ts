@@ -2,7 +2,7 @@
 // Expected: create+destroy 1 to 3 us, flat; a miss about as much as walking the trace; a hit below 0.5 us; a sample below 0.3 us; a switch below 2 us.
 // Run: npm run build && node --expose-gc --max-old-space-size=12000 dist/bench/model.bench.js [--small]
 import { fileURLToPath } from 'node:url';
-import { ModelHost } from '#dist/hosts/model/model-host.js';
+import { ModelHost, type ModelHostOptions } from '#dist/hosts/model/model-host.js';
 import { ModelLabMaker } from '#dist/hosts/model/model-lab.js';
 import { openEvent } from '#dist/kernel/perf/open.js';
 import type { PerfEvent } from '#dist/kernel/perf/perf-event.js';
@@ -256,63 +256,79 @@ async function misses(options: ModelBenchOptions): Promise<void> {
     ? await recordTrace(options.accesses, input)
     : { trace: syntheticTrace(options.accesses), description: 'synthetic' };
   print(`\nAn access that hits nothing, four watches armed (${description})`);
-  const host = new ModelHost();
-  const task = host.machine.spawn({ name: 'replay', cpu: 0 });
-  const events = untouchedBlocks(trace).map((bpAddr) =>
-    openEvent(host.kernel, {
-      attr: { type: PERF_TYPE_BREAKPOINT, bpType: 3, bpAddr, bpLen: 8n },
-      caller: host.self,
-      pid: task.tid,
-      cpu: -1,
-    }),
-  );
+  const hosts = architectures.map(({ name, options: own }) => {
+    const host = new ModelHost(own);
+    const task = host.machine.spawn({ name: 'replay', cpu: 0 });
+    const events = untouchedBlocks(trace).map((bpAddr) =>
+      openEvent(host.kernel, {
+        attr: { type: PERF_TYPE_BREAKPOINT, bpType: 3, bpAddr, bpLen: 8n },
+        caller: host.self,
+        pid: task.tid,
+        cpu: -1,
+      }),
+    );
+    return { name, host, task, events, replayed: [] as number[] };
+  });
   const bare: number[] = [];
-  const replayed: number[] = [];
   let sum = 0;
   for (let round = -1; round < options.rounds; round++) {
     let start = nowNs();
     sum = bareWalk(trace);
-    const bareNs = (nowNs() - start) / trace.length;
-    start = nowNs();
-    host.machine.perform(task, { type: 'replay', trace });
-    const replayNs = (nowNs() - start) / trace.length;
-    if (round < 0) continue;
-    bare.push(bareNs);
-    replayed.push(replayNs);
+    if (round >= 0) bare.push((nowNs() - start) / trace.length);
+    for (const { host, task, replayed } of hosts) {
+      start = nowNs();
+      host.machine.perform(task, { type: 'replay', trace });
+      if (round >= 0) replayed.push((nowNs() - start) / trace.length);
+    }
   }
-  const hits = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
   print(`  bare walk   ${median(bare).toFixed(2)} ns an access (sum ${(sum >>> 0).toString(16)})`);
-  print(
-    `  replay      ${median(replayed).toFixed(2)} ns an access, ${hits} hits; ${(median(replayed) / median(bare)).toFixed(2)}x the bare walk`,
-  );
+  const x86 = median(hosts[0]?.replayed ?? []);
+  for (const { name, host, events, replayed } of hosts) {
+    const hits = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
+    print(
+      `  replay ${name.padEnd(5)} ${median(replayed).toFixed(2)} ns an access, ${hits} hits; ${(median(replayed) / median(bare)).toFixed(2)}x the bare walk, ${(median(replayed) / x86).toFixed(2)}x x86`,
+    );
+  }
 }
 
+/** What each architecture's rows are measured on. */
+const architectures: readonly { readonly name: string; readonly options: ModelHostOptions }[] = [
+  { name: 'x86', options: {} },
+  { name: 'arm64', options: { arm64: { brps: [6], wrps: [4] } } },
+];
+
 function hits(options: ModelBenchOptions): void {
-  const host = new ModelHost();
-  const task = host.machine.spawn({ name: 'hits', cpu: 0 });
-  const events = [0, 1, 2, 3].map((n) => watch(host, task, n));
-  const builder = new AccessTraceBuilder();
   const stores = options.cycles * 5;
+  const builder = new AccessTraceBuilder();
   for (let i = 0; i < stores; i++) {
     builder.add(accessKinds.instruction, 0x40_0000, 0, 4);
     builder.add(accessKinds.store, 0x10_0000 + 8 * (i & 3), 0, 1);
   }
   const trace = builder.finish();
-  const samples: number[] = [];
-  const single: number[] = [];
-  for (let round = -1; round < options.rounds; round++) {
-    let start = nowNs();
-    host.machine.perform(task, { type: 'replay', trace });
-    if (round >= 0) samples.push((nowNs() - start) / stores);
-    start = nowNs();
-    for (let i = 0; i < options.cycles; i++)
-      host.machine.perform(task, { type: 'store', at: 0x10_0000n, lenBytes: 1 });
-    if (round >= 0) single.push((nowNs() - start) / options.cycles);
+  const hosts = architectures.map(({ name, options: own }) => {
+    const host = new ModelHost(own);
+    const task = host.machine.spawn({ name: 'hits', cpu: 0 });
+    const events = [0, 1, 2, 3].map((n) => watch(host, task, n));
+    return { name, host, task, events, samples: [] as number[], single: [] as number[] };
+  });
+  for (let round = -1; round < options.rounds; round++)
+    for (const { host, task, samples, single } of hosts) {
+      let start = nowNs();
+      host.machine.perform(task, { type: 'replay', trace });
+      if (round >= 0) samples.push((nowNs() - start) / stores);
+      start = nowNs();
+      for (let i = 0; i < options.cycles; i++)
+        host.machine.perform(task, { type: 'store', at: 0x10_0000n, lenBytes: 1 });
+      if (round >= 0) single.push((nowNs() - start) / options.cycles);
+    }
+  options.print('');
+  const x86 = median(hosts[0]?.samples ?? []);
+  for (const { name, host, events, samples, single } of hosts) {
+    const counted = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
+    options.print(
+      `A counted hit: ${median(samples).toFixed(0)} ns (${spread(samples)}) in a replay, ${median(single).toFixed(0)} ns as an operation of its own; ${counted} counted on ${name}, ${(median(samples) / x86).toFixed(2)}x x86`,
+    );
   }
-  const counted = events.reduce((total, event) => total + host.kernel.control.totals(event).value, 0);
-  options.print(
-    `\nA counted hit: ${median(samples).toFixed(0)} ns (${spread(samples)}) in a replay, ${median(single).toFixed(0)} ns as an operation of its own; ${counted} counted`,
-  );
 }
 
 /** The fields of a session's samples: identifier, ip, tid, time, cpu. */

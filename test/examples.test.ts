@@ -50,6 +50,12 @@ const outputs: Record<string, string[]> = {
     '2 more, of period 1, after the reader caught up: 401 hits, head 4152, 6 lost',
     'poll: 0x41, then 0x0',
   ],
+  '08-x86-and-arm64.mjs': [
+    ...['loads alone', 'three bytes', 'an instruction of 4 bytes'].map((what) => `x86: ${what}: EINVAL`),
+    'x86: a store of 7 at 0x400200: value 7, standing at 0x400204; 1 hit, 1 traps',
+    ...['loads alone', 'three bytes', 'an instruction of 4 bytes'].map((what) => `arm64: ${what}: ok`),
+    'arm64: a store of 7 at 0x400200: value 0, standing at 0x400200; 1 hit, 2 traps',
+  ],
 };
 
 describe('the examples on the model print what they are said to', () => {

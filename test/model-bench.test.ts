@@ -15,6 +15,8 @@ describe('the benchmark of the model', () => {
       'a thread that inherits four breakpoints',
       'Fuzzing on the model alone',
       'bare walk',
+      'replay arm64',
+      'counted on arm64',
       ', 0 hits;',
       'other tasks   CPUs',
     ])

@@ -180,6 +180,8 @@ function resultOf(scenario, object) {
       const code = address - codeStart - stride * BigInt(n);
       if (data >= 0n && data < 4096n) return data === 0n ? `${task}.data` : `${task}.data+${data}`;
       if (code >= 0n && code < 256n && code % 16n === 0n) return `${task}.code${code / 16n}`;
+      // Where that is differs from kernel to kernel.
+      if (code >= 0n && code < 4096n) return 'code';
     }
     return `0x${address.toString(16)}`;
   };
