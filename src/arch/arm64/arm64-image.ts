@@ -169,8 +169,11 @@ export class Arm64Image implements RegisterImage {
   /** Sets or clears E of the occupied registers of a class that watch user code, or those that watch the kernel. */
   toggle(classBit: number, options: { readonly kernel: boolean; readonly enabled: boolean }): void {
     const { slots, registers } = this;
-    for (const [n, holder] of slots.entries()) {
-      if (holder === null || this.classOf(n) !== classBit) continue;
+    const watch = classBit === classBits.watchpoints;
+    const end = watch ? slots.length : this.breakpoints;
+    for (let n = watch ? this.breakpoints : 0; n < end; n++) {
+      const holder = slots[n] ?? null;
+      if (holder === null) continue;
       if (arm64Record(holder).kernel !== options.kernel) continue;
       const register = this.controlRegister(n);
       const control = registers.low(register);

@@ -1,4 +1,3 @@
-import { joinPair } from '../../base/pair.ts';
 import { TRAP_BRKPT, TRAP_TRACE } from '../../uapi/signal.ts';
 import type { HitHandler, SlotHolder } from '../architecture.ts';
 import type { TrapFrame } from '../trap-frame.ts';
@@ -71,19 +70,20 @@ function reportBreakpoints(image: Arm64Image, frame: TrapFrame, hit: HitHandler)
  */
 function reportWatchpoints(image: Arm64Image, frame: TrapFrame, hit: HitHandler): boolean {
   const { slots, breakpoints } = image;
-  const address = joinPair(frame.faultLow, untagged(frame.faultHigh));
+  const { faultLow } = frame;
+  const faultHigh = untagged(frame.faultHigh);
   const kind = (frame.syndrome & syndromeStore) !== 0 ? accessStore : accessLoad;
   let step = false;
   let exact = false;
   let closest: SlotHolder | undefined;
-  let least = 0n;
+  let least = 0;
   for (let n = breakpoints; n < slots.length; n++) {
     const holder = slots[n] ?? null;
     if (holder === null) continue;
     const record = arm64Record(holder);
     if ((record.type & kind) === 0) continue;
-    const distance = distanceTo(record, address);
-    if (distance === 0n) {
+    const distance = distanceTo(record, faultLow, faultHigh);
+    if (distance === 0) {
       exact = true;
       step = report(holder, frame, hit);
     } else if (closest === undefined || distance < least) {
@@ -101,13 +101,14 @@ function report(holder: SlotHolder, frame: TrapFrame, hit: HitHandler): boolean 
   return !holder.handledByClient;
 }
 
-/** From an address to the nearer end of the watched bytes; 0: inside. */
-function distanceTo(record: Arm64Breakpoint, address: bigint): bigint {
-  const base = joinPair(record.addressLow, untagged(record.addressHigh));
+/** From an address to the nearer end of the watched bytes; 0: inside. Far away it is told to 53 bits. */
+function distanceTo(record: Arm64Breakpoint, addressLow: number, addressHigh: number): number {
   const { bytes } = record;
-  const first = base + BigInt(31 - Math.clz32(bytes & -bytes));
-  const last = base + BigInt(31 - Math.clz32(bytes));
-  return address < first ? first - address : address > last ? address - last : 0n;
+  const fromBase =
+    (addressHigh - untagged(record.addressHigh)) * 0x1_0000_0000 + (addressLow - record.addressLow);
+  const first = 31 - Math.clz32(bytes & -bytes);
+  const last = 31 - Math.clz32(bytes);
+  return fromBase < first ? first - fromBase : fromBase > last ? fromBase - last : 0;
 }
 
 /** Has the interrupted code execute one instruction with the registers of a class off. */

@@ -65,15 +65,14 @@ function touched(
 export function matchWatchpoints(registers: RegisterWords, access: WatchedAccess): number {
   const { low, high } = registers;
   const addressHigh = untagged(access.high);
+  const wanted = (access.load ? accessLoad : 0) | (access.store ? accessStore : 0);
+  const level = access.user ? privilegeUser : privilegeKernel;
   let bits = 0;
   for (let n = 0; n < classRegistersMax; n++) {
     const control = low[watchpointControl0 + n]!; // register numbers are in range, here and below
     if ((control & controlEnable) === 0) continue;
-    const type = (control >>> controlTypeShift) & 3;
-    if (!((access.load && (type & accessLoad) !== 0) || (access.store && (type & accessStore) !== 0)))
-      continue;
-    if (((control >>> controlPrivilegeShift) & 3 & (access.user ? privilegeUser : privilegeKernel)) === 0)
-      continue;
+    if (((control >>> controlTypeShift) & wanted) === 0) continue;
+    if (((control >>> controlPrivilegeShift) & level & 3) === 0) continue;
     const selected = (control >>> controlBytesShift) & 0xff;
     const bytes = touched(
       access.low,

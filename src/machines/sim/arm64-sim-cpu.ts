@@ -115,8 +115,9 @@ export class Arm64SimCpu extends SimCpu {
   /** Works out what a watchpoint exception reports: of an access that loads and stores, the load first. */
   #watchpoint(access: Access, take: (syndrome: number, faultLow: number, faultHigh: number) => void): void {
     const { words } = this.registers;
-    const loads = access.load ? matchWatchpoints(words, { ...access, store: false }) : 0;
-    const bits = loads !== 0 ? loads : matchWatchpoints(words, { ...access, load: false });
+    const one = access.load !== access.store;
+    const loads = !access.load ? 0 : matchWatchpoints(words, one ? access : { ...access, store: false });
+    const bits = loads !== 0 ? loads : matchWatchpoints(words, one ? access : { ...access, load: false });
     const cause =
       access.user && this.#inUser ? exceptionClass.watchpoint : exceptionClass.watchpoint | sameLevel;
     const syndrome = ((cause << exceptionClassShift) | (loads === 0 ? syndromeStore : 0)) >>> 0;

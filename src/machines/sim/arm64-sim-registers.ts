@@ -56,11 +56,14 @@ export class Arm64SimRegisters implements SimRegisters {
 
   write(register: number, low: number, high: number): void {
     assert(this.#exists(register), `this CPU has no debug register ${register}`);
-    this.words.low[register] = low;
-    this.words.high[register] = high;
+    const { words } = this;
+    // A control that is only switched on or off, as around each hit, leaves the filter as it is.
+    if (((words.low[register]! ^ low) & ~controlEnable) !== 0 || words.high[register] !== high >>> 0)
+      this.#dirty = true; // it exists
+    words.low[register] = low;
+    words.high[register] = high;
     this.writes++;
     this.lastWrite[register] = this.writes;
-    this.#dirty = true;
     this.#point();
   }
 
@@ -97,10 +100,10 @@ export class Arm64SimRegisters implements SimRegisters {
     filter.clear();
     const { low } = this.words;
     for (let n = 0; n < classRegistersMax; n++) {
-      if ((low[breakpointControl0 + n]! & controlEnable) !== 0)
+      if ((low[breakpointControl0 + n]! & ~controlEnable) !== 0)
         // registers are there, here and below
         filter.mark(low[breakpointValue0 + n]! & ~7, doublewordBytes, this.#reachBytes);
-      if ((low[watchpointControl0 + n]! & controlEnable) !== 0)
+      if ((low[watchpointControl0 + n]! & ~controlEnable) !== 0)
         filter.mark(low[watchpointValue0 + n]! & ~7, doublewordBytes, this.#reachBytes);
     }
   }
