@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { hex } from '../base/hex.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { HitSource } from '../watch/hit-source.ts';
+import { watchName } from '../watch/shown-watches.ts';
 import { codeText } from './code-text.ts';
 import { valueFormats } from './value-formats.ts';
 
@@ -37,7 +38,7 @@ export class HitCommand {
 
   #environment(hit: Hit): Record<string, string> {
     const { value, code, watch } = hit;
-    const format = this.#formats(watch);
+    const format = this.#formats(hit);
     const text = (words: { readonly low: number; readonly high: number } | undefined): string =>
       words === undefined ? '' : format.text(words);
     return {
@@ -46,8 +47,9 @@ export class HitCommand {
       TRAPLINE_TID: String(hit.tid),
       TRAPLINE_COMM: hit.comm,
       TRAPLINE_CPU: String(hit.cpu ?? ''),
-      TRAPLINE_WATCH: watch.text,
-      TRAPLINE_ADDRESS: hex(watch.address),
+      TRAPLINE_WATCH: watchName(watch),
+      TRAPLINE_ELEMENT: hit.element?.text ?? '',
+      TRAPLINE_ADDRESS: hex((hit.element ?? watch).address),
       TRAPLINE_ACCESS: code.access,
       TRAPLINE_OLD: text(value?.before),
       TRAPLINE_NEW: text(value?.after),

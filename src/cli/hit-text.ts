@@ -2,10 +2,8 @@ import { hex } from '../base/hex.ts';
 import type { WatchMove } from '../watch/follower.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, HitSource } from '../watch/hit-source.ts';
-import type { PlannedWatch } from '../watch/plan.ts';
 import { pointersText } from '../watch/plan-expression.ts';
 import { shownWatches } from '../watch/shown-watches.ts';
-import type { ValueFormat } from '../watch/values/value-format.ts';
 import { codeText, inlinedText } from './code-text.ts';
 import { printable } from './printable.ts';
 import { valueFormats } from './value-formats.ts';
@@ -22,14 +20,16 @@ export function armedText(info: ArmedInfo): string[] {
         ? `on CPU ${info.cpus.join(', ')}`
         : `in ${printable(info.comm)}/${info.pid}${info.threads > 1 ? `, ${info.threads} threads` : ''}`;
   const lines = info.notes.map((note) => `# ${printable(note)}`);
-  for (const watch of shownWatches(info.watches)) {
+  for (const { watch, numbers } of shownWatches(info.watches)) {
     if (watch.waits !== undefined) {
       lines.push(printable(`# ${watch.text}: not armed yet: ${watch.waits}`));
       continue;
     }
     const found = watch.symbol === undefined ? '' : ` (${watch.symbol} of ${watch.module ?? '?'})`;
     const length =
-      watch.access === 'x' ? '' : `, ${watch.lenBytes} ${watch.lenBytes === 1 ? 'byte' : 'bytes'}`;
+      watch.access === 'x'
+        ? ''
+        : `, ${watch.lenBytes} ${watch.lenBytes === 1 ? 'byte' : 'bytes'}${numbers.length > 1 ? ` in ${numbers.length} registers` : ''}`;
     lines.push(
       printable(
         `# ${watch.text}: ${accessWords[watch.access]} ${hex(watch.address)}${length}${found} ${where}`,
@@ -91,7 +91,7 @@ export class HitText {
   readonly #startNs: bigint;
   readonly #asm: boolean;
   readonly #stacks: boolean;
-  readonly #formats: (watch: PlannedWatch) => ValueFormat;
+  readonly #formats: ReturnType<typeof valueFormats>;
   /** Width of the column of watches. */
   readonly watchWidth: number;
 
@@ -116,9 +116,10 @@ export class HitText {
    * "old -> new  ", and what is to be said of it: `?` is not known, `~` before what may not be exact, `!` a chain that
    * does not join. Nothing where values are not recorded.
    */
-  #valueOf({ value, code, watch }: Hit): string {
+  #valueOf(hit: Hit): string {
+    const { value, code } = hit;
     if (value === undefined || code.access === 'x') return '';
-    const { text } = this.#formats(watch);
+    const { text } = this.#formats(hit);
     const { before, after, exact, gap } = value;
     const is = after === undefined ? '?' : `${exact ? '' : '~'}${text(after)}`;
     const was = `${gap ? '!' : ''}${before === undefined ? '?' : text(before)} -> `;
@@ -129,7 +130,7 @@ export class HitText {
   line(hit: Hit): string {
     const { code } = hit;
     const task = `${hit.comm === '' ? '?' : printable(hit.comm)}/${hit.pid === hit.tid ? '' : `${hit.pid}:`}${hit.tid}`;
-    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${(hit.cpu === undefined ? '?' : String(hit.cpu)).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable(hit.watch.text).padEnd(this.watchWidth)}  ${this.#valueOf(hit)}${codeText(code.location)}`;
+    let line = `  ${seconds(hit.timeNs - this.#startNs)}  ${(hit.cpu === undefined ? '?' : String(hit.cpu)).padStart(3)}  ${task.padEnd(taskWidth)}  ${code.kernel ? 'kernel' : 'user  '}  ${code.access.padEnd(3)}  ${printable((hit.element ?? hit.watch).text).padEnd(this.watchWidth)}  ${this.#valueOf(hit)}${codeText(code.location)}`;
     if (this.#asm && code.text !== undefined) line += `  [${code.text}]`;
     if (hit.count > 1) line += `  x${hit.count}`;
     if (!this.#stacks) return line;

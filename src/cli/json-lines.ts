@@ -6,9 +6,8 @@ import type { WatchMove } from '../watch/follower.ts';
 import type { Hit } from '../watch/hit-reader.ts';
 import type { ArmedInfo, EndReason, HitSites, HitSource } from '../watch/hit-source.ts';
 import type { PlannedWatch } from '../watch/plan.ts';
-import { shownWatches } from '../watch/shown-watches.ts';
+import { type ShownWatch, shownWatches, sumCounts, watchName } from '../watch/shown-watches.ts';
 import type { SiteTotal } from '../watch/totals.ts';
-import type { ValueFormat } from '../watch/values/value-format.ts';
 import { shortFile } from './code-text.ts';
 import { valueFormats } from './value-formats.ts';
 
@@ -31,7 +30,7 @@ export class HitJson {
   readonly #comms: Map<string, string> = new Map();
   readonly #stacks: Map<number, string> = new Map();
   readonly #asm: boolean;
-  readonly #formats: (watch: PlannedWatch) => ValueFormat;
+  readonly #formats: ReturnType<typeof valueFormats>;
 
   constructor(session: HitOrigin, options: { readonly asm: boolean; readonly raw?: boolean }) {
     this.#session = session;
@@ -42,10 +41,12 @@ export class HitJson {
   /** One line, without the newline. */
   line(hit: Hit): string {
     const count = hit.count > 1 ? `,"count":${hit.count}` : '';
-    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu ?? null},${this.#watchOf(hit.watch)},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
+    return `{"type":"hit","timeNs":"${hit.timeNs}","pid":${hit.pid},"tid":${hit.tid},"comm":${this.#comm(hit.comm)},"cpu":${hit.cpu ?? null},${this.#watchOf(hit)},${this.#codeOf(hit.code)}${this.#valueOf(hit)},"stack":${this.#stack(hit.stack)}${count}}`;
   }
 
-  #watchOf(watch: PlannedWatch): string {
+  #watchOf({ watch, element }: Hit): string {
+    if (element !== undefined)
+      return `"watch":${JSON.stringify(watchName(watch))},"element":${JSON.stringify(element.text)},"address":"${hex(element.address)}"`;
     let text = this.#watches.get(watch);
     if (text === undefined) {
       text = `"watch":${JSON.stringify(watch.text)},"address":"${hex(watch.address)}"`;
@@ -55,9 +56,10 @@ export class HitJson {
   }
 
   /** The fields of a hit's value; none where values are not recorded. */
-  #valueOf({ value, watch }: Hit): string {
+  #valueOf(hit: Hit): string {
+    const { value } = hit;
     if (value === undefined) return '';
-    const { json, typeName } = this.#formats(watch);
+    const { json, typeName } = this.#formats(hit);
     const { before, after, from, exact, gap } = value;
     return `,"old":${before === undefined ? 'null' : json(before)},"new":${after === undefined ? 'null' : json(after)},"valueType":${typeName === undefined ? 'null' : JSON.stringify(typeName)},"valueFrom":${from === undefined ? 'null' : `"${from}"`},"exact":${exact}${gap ? ',"gap":true' : ''}`;
   }
@@ -132,7 +134,7 @@ export function armedJson(info: ArmedInfo): string {
   });
 }
 
-function watchFields(watch: PlannedWatch): object {
+function watchFields({ watch, numbers }: ShownWatch): object {
   const isArmed = watch.waits === undefined;
   return {
     watch: watch.text,
@@ -141,6 +143,7 @@ function watchFields(watch: PlannedWatch): object {
     access: watch.access,
     symbol: watch.symbol ?? null,
     module: watch.module ?? null,
+    ...(numbers.length > 1 ? { registers: numbers.length } : {}),
     ...(isArmed ? {} : { waits: watch.waits }),
   };
 }
@@ -192,7 +195,7 @@ export function summaryJson(fields: SummaryFields): string {
       const planned = session.info.watches[watch]!; // totals count watches of the session
       const code = session.sites.access(site, planned, watch);
       return {
-        watch: planned.text,
+        watch: watchName(planned),
         access: code.access,
         kernel: code.kernel,
         ...frameFields(code.ip, code.location),
@@ -217,8 +220,9 @@ export function countsJson(
     kernelMode: session.info.kernelMode,
     notes: session.info.notes,
     ...more,
-    watches: session.info.watches.map((watch, i) => {
-      const count = counts[i]!; // one a watch
+    watches: shownWatches(session.info.watches).map((shown) => {
+      const { watch } = shown;
+      const count = sumCounts(counts, shown);
       return {
         watch: watch.text,
         address: hex(watch.address),
@@ -227,7 +231,7 @@ export function countsJson(
         hits: Number(count.hits),
         timeEnabledNs: String(count.timeEnabledNs),
         timeRunningNs: String(count.timeRunningNs),
-        ...(threads === undefined ? {} : { threads: threads(i) }),
+        ...(threads === undefined ? {} : { threads: threads(shown.numbers[0] ?? -1) }),
       };
     }),
   });

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { hex } from '../base/hex.ts';
 import { HitReader } from '../watch/hit-reader.ts';
 import type { HitSource } from '../watch/hit-source.ts';
+import { shownWatches, sumCounts } from '../watch/shown-watches.ts';
 import { Totals } from '../watch/totals.ts';
 import { shellStatus } from './exit-status.ts';
 import { armedText } from './hit-text.ts';
@@ -43,7 +44,7 @@ async function count(running: RunningSession, flags: StatFlags): Promise<number>
   if (flags.json === true) out.line(armedJson(session.info));
   else for (const line of armedText(session.info)) out.line(line);
   out.flush();
-  const totals = new Totals();
+  const totals = new Totals((watch) => session.groupOf?.(watch) ?? watch);
   const execs: { pid: number; comm: string }[] = [];
   const reader = new HitReader(session, (item) => {
     if (item.type === 'exec') execs.push({ pid: item.pid, comm: item.comm });
@@ -112,8 +113,9 @@ function writeText(out: Output, report: StatReport): void {
   const { session, elapsedNs, execs, perThread } = report;
   const rows = [['hits', 'watch', 'address', 'enabled', 'running']];
   const counts = session.counts();
-  for (const [i, watch] of session.info.watches.entries()) {
-    const count = counts[i]!; // one a watch
+  for (const shown of shownWatches(session.info.watches)) {
+    const { watch, numbers } = shown;
+    const count = sumCounts(counts, shown);
     rows.push([
       String(count.hits),
       printable(watch.text),
@@ -122,7 +124,7 @@ function writeText(out: Output, report: StatReport): void {
       milliseconds(count.timeRunningNs),
     ]);
     if (!perThread) continue;
-    for (const { tid, comm, hits } of threadsOf(report, i))
+    for (const { tid, comm, hits } of threadsOf(report, numbers[0] ?? -1))
       rows.push([String(hits), `  ${printable(comm)}/${tid}`, '', '', '']);
   }
   for (const line of table(rows, 1)) out.line(line);

@@ -1,3 +1,4 @@
+import { watchName } from '../watch/shown-watches.ts';
 import { codeText } from './code-text.ts';
 import type { SummaryFields } from './json-lines.ts';
 import { printable } from './printable.ts';
@@ -21,7 +22,7 @@ export function summaryText(fields: SummaryFields): string[] {
         `${((100 * siteHits) / hits).toFixed(1)}%`,
         code.kernel ? 'kernel' : 'user',
         code.access,
-        printable(planned.text),
+        printable(watchName(planned)),
         codeText(code.location),
         `${threads.join(' ')}${more > 0 ? ` and ${more} more` : ''}`,
       ];

@@ -27,6 +27,8 @@ export const valueFlags = {
   before: 8,
   /** The value before is not what the hit before left: a store between them was not seen, or hits changed places. */
   gap: 16,
+  /** Of the value after the access, those bytes are certain that were accessed. */
+  accessExact: 32,
 } as const;
 
 /** Where a value comes from; the number in {@link valueFlags.source}. */
@@ -46,12 +48,16 @@ export interface ValueColumns {
   readonly afterHigh: Uint32Array;
   /** {@link valueFlags}. */
   readonly flags: Uint8Array;
+  /** Where the access began, in bytes from the watched address, negative before it; with `accessBytes`. */
+  readonly accessOffset: Int8Array;
+  /** How many bytes were accessed; 0: not known. */
+  readonly accessBytes: Uint8Array;
 }
 
 /**
  * Hits as columns over one buffer (so that a batch moves between threads as one transfer). Row `i` of every column is
- * one hit. Layout for a capacity of n rows: six u32 columns, two u16 columns, two u8 columns, in the order below; with
- * values from byte 32 n on four u32 columns of values and the registers.
+ * one hit. Layout for a capacity of n rows: six u32 columns, two u16 columns, one u8 column, in the order below; with
+ * values three columns of bytes, and from byte 32 n on four u32 columns of values and the registers.
  */
 export class HitColumns {
   readonly buffer: ArrayBuffer;
@@ -112,6 +118,8 @@ export class HitColumns {
     this.values = values
       ? {
           flags: new Uint8Array(buffer, 29 * capacity, capacity),
+          accessOffset: new Int8Array(buffer, 30 * capacity, capacity),
+          accessBytes: new Uint8Array(buffer, 31 * capacity, capacity),
           beforeLow: u32(8),
           beforeHigh: u32(9),
           afterLow: u32(10),
@@ -127,11 +135,11 @@ export class HitColumns {
     for (const column of [...columns, this.cpu, this.watch, this.flags]) column[to] = column[from]!; // a row
     const { values } = this;
     if (values === undefined) return;
-    const { beforeLow, beforeHigh, afterLow, afterHigh, registers } = values;
-    for (const column of [beforeLow, beforeHigh, afterLow, afterHigh, values.flags])
-      column[to] = column[from]!; // likewise
-    const words = sampledRegisterWords;
-    registers.copyWithin(to * words, from * words, (from + 1) * words);
+    const { beforeLow, beforeHigh, afterLow, afterHigh, accessOffset, accessBytes, registers } = values;
+    const words = [beforeLow, beforeHigh, afterLow, afterHigh];
+    for (const column of [...words, values.flags, accessOffset, accessBytes]) column[to] = column[from]!; // likewise
+    const count = sampledRegisterWords;
+    registers.copyWithin(to * count, from * count, (from + 1) * count);
   }
 
   /** Bytes of the buffer for `capacity` rows. */

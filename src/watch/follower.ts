@@ -139,10 +139,10 @@ export class Follower {
     this.#closed = true;
   }
 
-  /** Which watch's hits a number's are, of several that are one to the user. */
-  groupOf(number: number): number {
+  /** The number that stands for a followed watch's; `undefined` of others. */
+  groupOf(number: number): number | undefined {
     for (const { own } of this.#followed) if (own.has(number)) return Math.min(...own);
-    return number;
+    return undefined;
   }
 
   /** @returns why something could not be armed. */

@@ -1,9 +1,17 @@
 import { joinPair } from '../base/pair.ts';
-import { type HitBatch, hitFlags, type RingNotice, unknownCpu } from '../ring/hit-columns.ts';
+import {
+  type HitBatch,
+  hitFlags,
+  type RingNotice,
+  unknownCpu,
+  type ValueColumns,
+  valueFlags,
+} from '../ring/hit-columns.ts';
 import type { CodeAccess } from './code-sites.ts';
 import type { WatchMove } from './follower.ts';
 import type { HitSource } from './hit-source.ts';
 import type { PlannedWatch } from './plan.ts';
+import { type AccessRange, type HitElement, sliceElement } from './slice-element.ts';
 import { continuedValue, type HitValue, hitValue } from './values/hit-value.ts';
 
 /** One hit as a person reads it, or several of one kernel copy. */
@@ -18,6 +26,8 @@ export interface Hit {
   readonly cpu: number | undefined;
   readonly watch: PlannedWatch;
   readonly watchNumber: number;
+  /** Of a slice: the element, or the elements, that it was for. The value is theirs. */
+  element?: HitElement;
   readonly code: CodeAccess;
   /** As in a batch's column; {@link HitSource.sites} gives the frames. */
   readonly stack: number;
@@ -87,7 +97,7 @@ export class HitReader {
       };
       if (columns.values !== undefined) hit.value = hitValue(columns.values, row);
       if ((flags & hitFlags.kernel) !== 0) this.#held = hit;
-      else this.#emit({ type: 'hit', hit });
+      else this.#give(hit, rangeOf(columns.values, row));
     }
     while (notice < notices.length) this.#apply(notices[notice++]!); // in range
   }
@@ -121,7 +131,17 @@ export class HitReader {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    this.#emit({ type: 'hit', hit: held });
+    this.#give(held, undefined);
+  }
+
+  #give(hit: Hit, range: AccessRange | undefined): void {
+    const { slice } = hit.watch;
+    if (slice !== undefined) {
+      const { element, value } = sliceElement(hit.watch, slice, hit.value, range);
+      hit.element = element;
+      if (value !== undefined) hit.value = value;
+    }
+    this.#emit({ type: 'hit', hit });
   }
 
   #apply(notice: RingNotice): void {
@@ -131,4 +151,12 @@ export class HitReader {
     }
     this.#session.names.apply(notice);
   }
+}
+
+/** The bytes that the instruction of a row accessed, where it tells. */
+function rangeOf(values: ValueColumns | undefined, row: number): AccessRange | undefined {
+  const bytes = values?.accessBytes[row] ?? 0;
+  const from = values?.accessOffset[row] ?? 0;
+  const exact = ((values?.flags[row] ?? 0) & valueFlags.accessExact) !== 0;
+  return bytes === 0 ? undefined : { from, to: from + bytes, exact };
 }

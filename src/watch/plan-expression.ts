@@ -12,6 +12,7 @@ import { variablesOf } from '../symbols/program-variables.ts';
 import type { ResolvedSymbol } from '../symbols/resolution.ts';
 import { type TypeDescription, unaliased } from '../symbols/types.ts';
 import { requestError, type WatchError } from './errors.ts';
+import type { WatchedSlice } from './slice-element.ts';
 
 /** What evaluating an expression came to. */
 export type ExpressionResult =
@@ -97,6 +98,16 @@ export interface SlicePiece {
   /** "a[2:4]", or "a[2]+8" of an element that takes several registers. */
   readonly text: string;
   readonly type: TypeDescription | undefined;
+}
+
+/** The slice that an expression is; `undefined` where it is none. */
+export function sliceOf(expression: PlaceExpression, place: ResolvedPlace): WatchedSlice | undefined {
+  const slice = expression.expression;
+  if (slice.kind !== 'slice' || place.type === undefined) return undefined;
+  const type = unaliased(place.type);
+  if (type.kind !== 'array') return undefined;
+  const { address, lenBytes } = place;
+  return { of: spellExpression(slice.of), from: slice.from, address, lenBytes, type };
 }
 
 /** The aligned pieces of a slice in the order of addresses; `undefined` where the expression is no slice. */

@@ -17,9 +17,11 @@ import {
   nameAsExpression,
   pointerNote,
   type SlicePiece,
+  sliceOf,
   slicePieces,
   typeOfSymbol,
 } from './plan-expression.ts';
+import type { WatchedSlice } from './slice-element.ts';
 import { defaultLenBytes, executeLenBytes, type WatchAccess, type WatchRequest } from './watch-request.ts';
 
 /** A watch that a register can hold. */
@@ -39,6 +41,8 @@ export interface PlannedWatch {
   readonly bits?: { readonly offset: number; readonly size: number };
   /** The request that this is a part of, where one takes several registers. */
   readonly partOf?: string;
+  /** The slice that this is a part of; the same object in all its parts. */
+  readonly slice?: WatchedSlice;
   /** What the user should know about it, one sentence. */
   readonly note?: string;
   /** The pointers that lead to it, outermost first; absent where none do. */
@@ -105,7 +109,7 @@ export function planWatches(
   }
   const watches: PlannedWatch[] = [];
   for (const [i, piece] of pieces.entries()) {
-    const { pieces: _all, note, type: _whole, ...rest } = place;
+    const { pieces: _all, slice: _slice, note, type: _whole, ...rest } = place;
     const planned = planPlace(
       { ...request, text: piece.text },
       {
@@ -117,7 +121,11 @@ export function planWatches(
       },
     );
     if ('error' in planned) return planned;
-    watches.push({ ...planned, partOf: request.text });
+    watches.push({
+      ...planned,
+      partOf: request.text,
+      ...(place.slice === undefined ? {} : { slice: place.slice }),
+    });
   }
   return watches;
 }
@@ -155,6 +163,7 @@ interface Place {
   readonly pointers?: readonly FollowedPointer[];
   /** Of a slice. */
   readonly pieces?: readonly SlicePiece[] | undefined;
+  readonly slice?: WatchedSlice | undefined;
 }
 
 interface NoPlace {
@@ -247,6 +256,7 @@ function locateExpression(
     ...(note === undefined ? {} : { note }),
     ...(pointers.length === 0 ? {} : { pointers }),
     pieces: offset === 0n ? slicePieces(expression, place) : undefined,
+    slice: offset === 0n ? sliceOf(expression, place) : undefined,
   };
 }
 

@@ -18,6 +18,7 @@ import type { Follower, WatchMove } from './follower.ts';
 import type { ArmedInfo, EndReason, HitSource } from './hit-source.ts';
 import type { InstructionDecoder } from './instructions/instruction-decoder.ts';
 import type { PlannedWatch } from './plan.ts';
+import { groupOf } from './shown-watches.ts';
 import { checkTarget, launchProgram, scopeOf, type Target } from './target.ts';
 import { TaskNames } from './task-names.ts';
 import { HitPrograms } from './values/hit-programs.ts';
@@ -330,7 +331,7 @@ export class WatchSession implements HitSource {
 
   /** Which number stands for a watch's in totals: a watch that moves has several. */
   groupOf(watch: number): number {
-    return this.#follower?.groupOf(watch) ?? watch;
+    return this.#follower?.groupOf(watch) ?? groupOf(this.info.watches, watch);
   }
 
   /** Gives a batch back; its columns must not be read any more. */

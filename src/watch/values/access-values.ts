@@ -16,6 +16,8 @@ class Words {
 export class AccessValues {
   /** The recipe fits the hit: its access overlaps the watched bytes. */
   fits: boolean = false;
+  /** Where the access begins, in bytes from the watched address. */
+  offset: number = 0;
   /** The contents before are known by the registers, all watched bytes or those that were accessed and the chain's. */
   readonly before: Words = new Words();
   beforeKnown: boolean = false;
@@ -42,6 +44,7 @@ export class AccessValues {
     let offset = offsetOf(recipe, registers, at);
     this.fits = offset !== noOverlap;
     if (!this.fits) return;
+    this.offset = offset;
     let lenBytes = recipe.lenBytes;
     // Of sixteen bytes, aligned as they must be, the watch lies in one half.
     const upper = lenBytes === 16 && offset <= -8;

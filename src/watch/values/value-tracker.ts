@@ -136,6 +136,7 @@ export class ValueTracker {
     const trapped = (values.flags[row]! & valueFlags.source) === source.trap;
     const isTrapExact = (values.flags[row]! & valueFlags.exact) !== 0;
     values.flags[row] = source.unknown;
+    values.accessBytes[row] = 0;
     const chain = (pid === this.#lastPid ? this.#lastChains : this.#chainsOf(pid))[watch];
     if (chain === undefined) return; // an execute watch
     if (chain.readAtNs >= -1) chain.adoptRead(time, source.later);
@@ -157,6 +158,8 @@ export class ValueTracker {
       access.compute(recipe, values.registers, row * sampledRegisterWords, chain);
       fits = access.fits;
       if (fits) {
+        values.accessOffset[row] = access.offset;
+        values.accessBytes[row] = recipe.lenBytes;
         if (access.gap) flags |= valueFlags.gap;
         if (access.beforeKnown) {
           isBeforeKnown = true;
@@ -168,6 +171,7 @@ export class ValueTracker {
         if (access.afterKnown) {
           from = source.stored;
           exact = access.afterExact;
+          if (recipe.type !== 'update') flags |= valueFlags.accessExact; // the registers hold it
           afterLow = access.after.low;
           afterHigh = access.after.high;
         }
