@@ -63,6 +63,14 @@ describe('benchmarks without a kernel', () => {
     expect(table).toMatch(/^(?:ratio -?\d|a hit on QEMU: skipped: )/m);
   });
 
+  test('names finds one name in a program of debug information, cold and from the cache alike', () => {
+    const table = bench('names');
+    if (table.startsWith('no gcc')) return;
+    expect(Number(row(table, 'cold')[1])).toBeGreaterThan(0);
+    row(table, 'from the cache');
+    expect(table).not.toContain('WRONG');
+  });
+
   test('a benchmark or an option that does not exist is refused', () => {
     for (const args of [
       ['frobnicate'],
@@ -83,7 +91,9 @@ describe('benchmarks without a kernel', () => {
       'drain',
       'gdb',
       'memory',
+      'names',
       'record',
+      'recording',
       'start',
       'values',
     ]);

@@ -237,6 +237,7 @@ export class WatchSession implements HitSource {
           kernelMode: !userOnly,
           notes: [
             ...notesFor(surface, options, features.kernelMode),
+            ...(layout.values === 'registers' && surface.kernel.live ? [withoutBpf] : []),
             ...armed.watches.flatMap((watch) => watch.note ?? []),
             ...(follow && follower === undefined ? [nothingToFollow] : []),
             ...(armed.raced ? [racedNote] : []),
@@ -455,6 +456,8 @@ function endsTask(notice: RingNotice): boolean {
   return notice.type === 'exit' || (notice.type === 'comm' && notice.exec);
 }
 
+const withoutBpf =
+  'values by registers alone: what they do not tell is read afterwards, for the last hit of a batch, and otherwise unknown (root, or CAP_BPF and CAP_PERFMON, reads it in the trap)';
 const nothingToFollow = '--follow: no pointer leads to what is watched; nothing can move';
 const racedNote =
   'threads were created while the process was being armed; each hit is told once, by its sample';
