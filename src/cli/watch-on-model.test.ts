@@ -55,7 +55,7 @@ beforeAll(() => {
   ]);
   write('several.jsonl', [...steps, ...steps]);
   write('bad.jsonl', [...steps, '{"step": "spwan"}']);
-  write('arm.jsonl', ['{"scenario": "arm", "machine": {"arch": "arm64"}}']);
+  write('odd.jsonl', ['{"scenario": "odd", "machine": {"features": ["nothing"]}}']);
   write('late.jsonl', [...steps.slice(0, 5), '{"step": "migrate", "task": "A", "cpu": 7}']);
 });
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -141,7 +141,7 @@ describe('trapline watch --on model', () => {
     [['A.data', '--on', 'model', 'none.jsonl'], 'cannot read none.jsonl'],
     [['A.data', '--on', 'model', 'bad.jsonl'], 'bad.jsonl:14: unknown step "spwan"'],
     [['A.data', '--on', 'model', 'several.jsonl'], 'several.jsonl holds 2 scenarios'],
-    [['A.data', '--on', 'model', 'arm.jsonl'], 'arm.jsonl: the model has no arm64 yet'],
+    [['A.data', '--on', 'model', 'odd.jsonl'], 'odd.jsonl: the model has no feature "nothing"'],
     [['B.data', '--on', 'model', 's.jsonl'], "there is no 'B.data'; a place is TASK.data, "],
     [['C.data', '--on', 'model', 's.jsonl'], 'and the tasks are A, T'],
     [['A.code16', '--on', 'model', 's.jsonl'], "there is no 'A.code16'"],
