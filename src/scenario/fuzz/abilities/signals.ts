@@ -102,7 +102,8 @@ export const signals: Ability = {
       weight: 4,
       make: (world) => {
         const { dice } = world;
-        const event = dice.pick(ownEvents(world));
+        // Which hits of a frequency overflow is for the clock to say, and so how many signals there are.
+        const event = dice.pick(ownEvents(world).filter(({ attr }) => attr.freq !== true));
         if (event === undefined) return undefined;
         event.told = true;
         const signal = dice.pick(['SIGIO', 'SIGIO', 'SIGUSR1', 'SIGTRAP', 0, null, 65, -1]);
