@@ -212,6 +212,7 @@ export class Armed {
    */
   #armProcess(pid: number, numbers: readonly number[]): void {
     const done = new Set<number>();
+    const refused: { readonly watch: number; readonly target: EventTarget }[] = [];
     let ended: unknown;
     for (let pass = 0; pass < mostPasses; pass++) {
       const inherited = pass === 0 || this.#running ? new Set<number>() : this.#inheritedThreads();
@@ -225,7 +226,7 @@ export class Armed {
       for (const tid of fresh) {
         done.add(tid);
         try {
-          this.#armThread(tid, numbers, pass > 0);
+          this.#armThread(tid, numbers, pass > 0, refused);
         } catch (error) {
           if (!isKernelError(error, 'ESRCH')) throw error;
           ended = error; // a thread that ended meanwhile; no failure while there are others
@@ -233,10 +234,22 @@ export class Armed {
       }
     }
     if (this.#threads.size === 0) throw ended;
+    // Others who try registers out hold them for a moment: what was refused because of them is there to have now.
+    for (const { watch, target } of refused)
+      try {
+        this.#armWatch(watch, target);
+      } catch (error) {
+        if (!isKernelError(error, 'ENOSPC', 'ESRCH')) throw error;
+      }
   }
 
-  #armThread(tid: number, numbers: readonly number[], mayHaveInherited: boolean): void {
-    this.#armTarget(tid, this.#tasks.cpus, numbers, mayHaveInherited);
+  #armThread(
+    tid: number,
+    numbers: readonly number[],
+    mayHaveInherited: boolean,
+    refused?: { readonly watch: number; readonly target: EventTarget }[],
+  ): void {
+    this.#armTarget(tid, this.#tasks.cpus, numbers, mayHaveInherited, refused);
     this.#threads.add(tid);
     this.#armedAtNs.set(tid, this.#now());
   }
@@ -246,6 +259,7 @@ export class Armed {
     cpus: readonly number[],
     numbers: readonly number[],
     mayHaveInherited: boolean,
+    refused?: { readonly watch: number; readonly target: EventTarget }[],
   ): void {
     const onCpus = this.#options.sampling || pid === -1;
     const inOrder = mayHaveInherited ? [...numbers].reverse() : numbers;
@@ -255,6 +269,7 @@ export class Armed {
           this.#armWatch(watch, { pid, cpu });
         } catch (error) {
           if (!mayHaveInherited || !isKernelError(error, 'ENOSPC')) throw error;
+          refused?.push({ watch, target: { pid, cpu } });
         }
       }
     }
