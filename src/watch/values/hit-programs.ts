@@ -143,12 +143,27 @@ function requestOf({ bytes, mapUses }: AssembledProgram, map: BpfMap): Parameter
   return { bytes, maps: mapUses, mapOf: { [hitsMap]: map } };
 }
 
-/** A program that writes every hit, and drops the sample. */
+/** Minus ENOSPC: the ring was full, which the event of the record has counted. */
+const ringFull = -28;
+
+/**
+ * A program that writes every hit, and drops the sample. Where the hit cannot be written, as when the event of the record is
+ * not on its CPU, the sample is kept: it has no value, but the hit is told.
+ */
 function hitProgram(watch: ProgramWatch, number: number): AssembledProgram {
   const program = new Assembler();
+  const told = program.label('told');
   program.mov(6, { reg: 1 });
   emitHit(program, watch, number);
-  return program.mov(0, 0).exit().assemble();
+  return program
+    .jumpIf('eq', 0, 0, told)
+    .jumpIf('eq', 0, ringFull, told)
+    .mov(0, 1)
+    .exit()
+    .at(told)
+    .mov(0, 0)
+    .exit()
+    .assemble();
 }
 
 const firstKernelAddress = 0x8000_0000_0000_0000n;
