@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import fs from 'node:fs';
 import { Command } from 'commander';
+import { workersEnded } from '../linux/living-workers.ts';
 import { detailsOf, exitStatusOf, messageOf } from './errors.ts';
 import { joinOnOption } from './on-option.ts';
 import { oneLine, printable } from './printable.ts';
@@ -301,8 +302,14 @@ async function main(): Promise<number> {
   return status;
 }
 
+/** What a worker may take to end, in milliseconds. */
+const workersEndMs = 1000;
+
 main().then(
-  (status) => process.exit(status),
+  async (status) => {
+    await workersEnded(workersEndMs);
+    process.exit(status);
+  },
   (error: unknown) => {
     fs.writeSync(
       2,

@@ -11,6 +11,7 @@ import {
   type DrainRequest,
   type DrainStart,
 } from './drain-protocol.ts';
+import { noteWorker } from './living-workers.ts';
 import { LinuxPerfEvent } from './perf-event.ts';
 import type { System } from './system.ts';
 import { workerUrl } from './worker-url.ts';
@@ -46,6 +47,7 @@ export class LinuxHitDrain implements HitDrain {
     // Streams of its own: to pass a worker's output on, Node would open ours, and so make them non-blocking for every
     // process that shares them.
     this.#worker = new Worker(workerUrl('drain-worker'), { workerData: start, stdout: true, stderr: true });
+    noteWorker(this.#worker);
     this.#worker.on('message', (reply: DrainReply) => this.#received(reply));
     this.#worker.on('error', (error) => this.#failed(error));
     this.#worker.on('exit', () => {
